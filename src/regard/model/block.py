@@ -1,0 +1,173 @@
+"""A block: attention, then a fully connected network, each added to the residual stream.
+
+Shapes: batch; n tokens; m keys; width of the residual stream; inner = heads * head_width.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from regard.model.attention import Path, ScaledDot, Score, fused
+from regard.model.cache import Cache
+from regard.model.config import Activation, AttentionConfig, FeedForwardConfig, NormConfig
+from regard.model.mask import Mask
+from regard.model.position import Rotation
+
+
+class Recorder(Protocol):
+    """What a forward pass tells when it is looked at; it changes nothing (design: one recorder call)."""
+
+    def __call__(
+        self, site: str, layer: int, query: Tensor, key: Tensor, value: Tensor, mask: Mask, score: Score, out: Tensor,
+        kernel: str, logsumexp: Tensor | None,
+    ) -> None: ...  # fmt: skip
+
+    def stream(self, layer: int, place: str, x: Tensor) -> None:
+        """The residual stream (batch, n, width) at "in" of a layer or after its "attention"; layer L's "in" leaves the last block."""
+
+
+class RMSNorm(nn.Module):
+    """x / sqrt(mean(x^2) + epsilon) * weight (Zhang and Sennrich 2019); statistics in float32."""
+
+    def __init__(self, width: int, epsilon: float = 1e-6) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.epsilon = epsilon
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x.float(), self.weight.shape, self.weight, self.epsilon).to(x.dtype)
+
+
+class LayerNorm(nn.LayerNorm):
+    """(x - mean) / sqrt(variance + epsilon) * weight + bias (Ba et al. 2016); statistics in float32."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x.float(), self.normalized_shape, self.weight, self.bias, self.eps).to(x.dtype)
+
+
+def build_norm(config: NormConfig, width: int) -> nn.Module:
+    return RMSNorm(width, config.epsilon) if config.kind == "rms" else LayerNorm(width, eps=config.epsilon)
+
+
+class Attention(nn.Module):
+    """Many heads: each token's query meets the keys; the values taken are mixed by one more matrix.
+
+    The path (plain, unfused, fused) is handed in as a value and used while training; otherwise the fused one runs.
+    """
+
+    def __init__(self, width: int, config: AttentionConfig, epsilon: float) -> None:
+        super().__init__()
+        inner, shared = config.heads * config.head_width, config.key_value_heads * config.head_width
+        self.config = config
+        self.query = nn.Linear(width, inner, bias=config.bias)
+        self.key = nn.Linear(width, shared, bias=config.bias)
+        self.value = nn.Linear(width, shared, bias=config.bias)
+        self.output = nn.Linear(inner, width, bias=config.output_bias)
+        norm = config.query_key_norm
+        self.query_norm = RMSNorm(config.head_width, epsilon) if norm else nn.Identity()
+        self.key_norm = RMSNorm(config.head_width, epsilon) if norm else nn.Identity()
+        self.score = ScaledDot()
+        self.training_path: Path = fused
+
+    def heads(self, x: Tensor) -> Tensor:
+        """(batch, n, heads * head_width) -> (batch, heads, n, head_width)."""
+        return x.view(*x.shape[:2], -1, self.config.head_width).transpose(1, 2)
+
+    def forward(
+        self, x: Tensor, memory: Tensor | None, mask: Mask, rotation: Rotation | None,
+        cache: Cache | None, record: Recorder | None, site: str, layer: int,
+    ) -> Tensor:  # fmt: skip
+        """x (batch, n, width) looks at itself, or at memory (batch, m, width) -> (batch, n, width)."""
+        source = x if memory is None else memory
+        query = self.query_norm(self.heads(self.query(x)))
+        key = self.key_norm(self.heads(self.key(source)))
+        value = self.heads(self.value(source))
+        if rotation is not None:
+            query, key = rotation(query), rotation(key)
+        if cache is not None:
+            key, value = cache.append(layer, key, value)
+        path = self.training_path if self.training else fused
+        out, logsumexp, kernel = path(query, key, value, mask, self.score)  # (batch, heads, n, head_width)
+        if record is not None:
+            record(site, layer, query, key, value, mask, self.score, out, kernel, logsumexp)
+        mixed: Tensor = self.output(out.transpose(1, 2).flatten(-2))
+        return mixed
+
+
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "silu": F.silu,
+    "gelu": F.gelu,
+    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "relu": F.relu,
+}
+
+
+class FeedForward(nn.Module):
+    """The fully connected network, the same for every token: down(activation(gate(x)) * up(x)), or without the gate."""
+
+    def __init__(self, width: int, config: FeedForwardConfig) -> None:
+        super().__init__()
+        self.gate = nn.Linear(width, config.width, bias=config.bias) if config.gated else None
+        self.up = nn.Linear(width, config.width, bias=config.bias)
+        self.down = nn.Linear(config.width, width, bias=config.bias)
+        self.activation = ACTIVATIONS[config.activation]
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.activation(self.up(x)) if self.gate is None else self.activation(self.gate(x)) * self.up(x)
+        down: Tensor = self.down(hidden)
+        return down
+
+
+Residual = Callable[[Tensor, nn.Module, Callable[[Tensor], Tensor]], Tensor]
+
+
+def pre_norm(x: Tensor, norm: nn.Module, part: Callable[[Tensor], Tensor]) -> Tensor:
+    return x + part(norm(x))
+
+
+def post_norm(x: Tensor, norm: nn.Module, part: Callable[[Tensor], Tensor]) -> Tensor:
+    normed: Tensor = norm(x + part(x))
+    return normed
+
+
+RESIDUALS: dict[str, Residual] = {"pre": pre_norm, "post": post_norm}
+
+
+class Block(nn.Module):
+    """Attention and feed-forward, and between them attention to a memory where there is one; parts handed in as values."""
+
+    def __init__(
+        self, *, attention: Attention, attention_norm: nn.Module, feed_forward: FeedForward, feed_forward_norm: nn.Module,
+        memory_attention: Attention | None = None, memory_norm: nn.Module | None = None,
+        residual: Residual = pre_norm, dropout: float = 0.0,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.attention_norm, self.attention = attention_norm, attention
+        self.memory_norm, self.memory_attention = memory_norm, memory_attention
+        self.feed_forward_norm, self.feed_forward = feed_forward_norm, feed_forward
+        self.residual = residual
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, x: Tensor, mask: Mask, rotation: Rotation | None, memory: Tensor | None, memory_mask: Mask | None,
+        cache: Cache | None, record: Recorder | None, layer: int,
+    ) -> Tensor:  # fmt: skip
+        """x (batch, n, width) -> (batch, n, width)."""
+        if record is not None:
+            record.stream(layer, "in", x)
+        x = self.residual(x, self.attention_norm, lambda h: self.dropout(
+            self.attention(h, None, mask, rotation, cache, record, "self", layer)))  # fmt: skip
+        if record is not None:
+            record.stream(layer, "attention", x)
+        if self.memory_attention is not None and memory is not None:
+            attend, look_at, allowed = self.memory_attention, memory, memory_mask
+            assert self.memory_norm is not None
+            assert allowed is not None
+            x = self.residual(x, self.memory_norm, lambda h: self.dropout(
+                attend(h, look_at, allowed, None, None, record, "cross", layer)))  # fmt: skip
+            if record is not None:
+                record.stream(layer, "memory", x)
+        return self.residual(x, self.feed_forward_norm, lambda h: self.dropout(self.feed_forward(h)))

@@ -1,0 +1,117 @@
+"""Who may look at whom: one rule over each token's sequence, branch and step.
+
+Shapes: batch (or 1, where all examples agree); n query positions; m key positions.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+PADDING = -1
+"""The sequence of padding: it equals nothing, itself included."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where each token stands in the rule; three integer tensors of one shape, (batch or 1, n).
+
+    Text counts steps 0, 1, 2, ...; an encoder has step 0 everywhere; documents packed side by side differ in sequence;
+    five captions of one picture are five branches beside the picture's branch 0.
+    """
+
+    sequence: Tensor
+    branch: Tensor
+    step: Tensor
+
+    def joined(self, after: "Places") -> "Places":
+        """These places, then those that come after."""
+        mine, theirs = (self.sequence, self.branch, self.step), (after.sequence, after.branch, after.step)
+        return Places(*(torch.cat(_same_batch(a, b), dim=1) for a, b in zip(mine, theirs, strict=True)))
+
+    def reordered(self, index: Tensor) -> "Places":
+        """The examples at index (beams, samples); examples that all agree stay as they are."""
+        return self if len(self.step) == 1 else Places(self.sequence[index], self.branch[index], self.step[index])
+
+
+def _same_batch(a: Tensor, b: Tensor) -> list[Tensor]:
+    batch = max(len(a), len(b))
+    return [x.expand(batch, -1) for x in (a, b)]
+
+
+def may_look(query: Places, key: Places) -> Tensor:
+    """True where a query may look at a key: (batch or 1, n, m).
+
+    They are of one sequence, the key's branch is 0 or the query's own, and the key's step is not later.
+    """
+    of_one_sequence = (query.sequence[:, :, None] == key.sequence[:, None, :]) & (query.sequence != PADDING)[:, :, None]
+    in_its_branch = (key.branch == 0)[:, None, :] | (key.branch[:, None, :] == query.branch[:, :, None])
+    not_later = key.step[:, None, :] <= query.step[:, :, None]
+    return of_one_sequence & in_its_branch & not_later
+
+
+@dataclass(frozen=True)
+class Mask:
+    """The rule for one call of attention. Causal (row i sees keys 0 to i) and full need no matrix and have faster paths."""
+
+    kind: Literal["causal", "full", "mixed"]
+    n: int
+    m: int
+    allowed: Tensor | None = None
+    """(batch or 1, n, m), True = may look; only of kind mixed."""
+
+    @classmethod
+    def between(cls, query: Places, key: Places) -> "Mask":
+        """The mask by the rule, its kind found by looking at it once."""
+        allowed = may_look(query, key)
+        n, m = allowed.shape[1:]
+        if bool(allowed.all()):
+            return cls("full", n, m)
+        if n == m and bool((allowed == causal_matrix(n, allowed.device)).all()):
+            return cls("causal", n, m)
+        return cls("mixed", n, m, allowed)
+
+    def matrix(self, device: torch.device | str = "cpu") -> Tensor:
+        """True = may look, whatever the kind: (batch or 1, n, m)."""
+        if self.kind == "mixed":
+            assert self.allowed is not None
+            return self.allowed
+        if self.kind == "causal":
+            return causal_matrix(self.n, torch.device(device))[None]
+        return torch.ones(1, self.n, self.m, dtype=torch.bool, device=device)
+
+    def blind(self) -> Tensor | None:
+        """True where a query may look at nothing, (batch or 1, n); None where no query is blind."""
+        if self.allowed is None:
+            return None
+        rows = ~self.allowed.any(dim=-1)
+        return rows if bool(rows.any()) else None
+
+    def bias(self, like: Tensor) -> Tensor | None:
+        """What is added to scores: 0 where a query may look, minus infinity where not; (batch or 1, 1, n, m) or None.
+
+        A blind row is 0 everywhere, as softmax of nothing is not a number; attention sets its result to 0 afterwards.
+        """
+        if self.kind == "full":
+            return None
+        if self.kind == "causal":
+            return _causal_bias(self.n, like.dtype, like.device)
+        assert self.allowed is not None
+        blind = self.blind()
+        allowed = self.allowed if blind is None else self.allowed | blind[:, :, None]
+        return torch.zeros(allowed.shape, dtype=like.dtype, device=like.device).masked_fill_(~allowed, -torch.inf)[
+            :, None
+        ]
+
+
+@lru_cache(maxsize=16)
+def causal_matrix(n: int, device: torch.device) -> Tensor:
+    """(n, n): row i sees keys 0 to i."""
+    return torch.ones(n, n, dtype=torch.bool, device=device).tril()
+
+
+@lru_cache(maxsize=16)
+def _causal_bias(n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.zeros(n, n, dtype=dtype, device=device).masked_fill_(~causal_matrix(n, device), -torch.inf)[None, None]

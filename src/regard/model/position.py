@@ -1,0 +1,96 @@
+"""Where a token is: rotated queries and keys over any number of axes, a learned table, or fixed sines.
+
+Shapes: batch (or 1); n; axes of a position; head_width of a query or key; width of a token's vector.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from regard.errors import RegardError
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """The turn of each pair of numbers at each position: cosines and sines, (batch or 1, 1, n, head_width)."""
+
+    cos: Tensor
+    sin: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x (batch, heads, n, head_width), each pair (i, i + head_width / 2) turned; lengths do not change."""
+        first, second = x.chunk(2, dim=-1)
+        return x * self.cos + torch.cat((-second, first), dim=-1) * self.sin
+
+
+class Rotary(nn.Module):
+    """Positions as angles (Su et al. 2021): pair i turns by position * theta^(-2i / head_width).
+
+    The pairs are dealt out to the axes in turn. A position with one number puts it on every pair, which is the rotation
+    that Llama and Qwen3 use.
+    """
+
+    def __init__(self, head_width: int, theta: float) -> None:
+        super().__init__()
+        if head_width % 2:
+            raise RegardError("head_width", f"{head_width} is odd and rotary turns pairs", "choose an even head_width")
+        self.head_width, self.theta = head_width, theta
+
+    def embed(self, x: Tensor, position: Tensor) -> Tensor:
+        return x
+
+    def rotation(self, position: Tensor) -> Rotation:
+        """position (batch or 1, n, axes) -> Rotation in float32."""
+        pairs = self.head_width // 2
+        exponent = torch.arange(0, self.head_width, 2, dtype=torch.float32, device=position.device) / self.head_width
+        axis_of_pair = torch.arange(pairs, device=position.device) % position.shape[-1]
+        angle = position.float()[..., axis_of_pair] * (1.0 / self.theta**exponent)  # (batch or 1, n, pairs)
+        angle = torch.cat((angle, angle), dim=-1)[:, None]  # (batch or 1, 1, n, head_width)
+        return Rotation(angle.cos(), angle.sin())
+
+
+class Learned(nn.Module):
+    """One learned vector a position, added to the token's (GPT-2)."""
+
+    def __init__(self, length: int, width: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(length, width)
+
+    def embed(self, x: Tensor, position: Tensor) -> Tensor:
+        """x (batch, n, width) plus the rows at position. Raises RegardError past the table's end."""
+        if int(position.max()) >= self.table.num_embeddings:
+            raise RegardError(
+                "context", f"position {int(position.max())} is past the {self.table.num_embeddings} that were learned",
+                "give a shorter input")  # fmt: skip
+        rows: Tensor = self.table(position[..., 0])
+        return x + rows
+
+    def rotation(self, position: Tensor) -> None:
+        return None
+
+
+class Sinusoidal(nn.Module):
+    """Fixed sines and cosines, added to the token's vector (Vaswani et al. 2017, section 3.5)."""
+
+    def __init__(self, width: int, theta: float) -> None:
+        super().__init__()
+        self.width, self.theta = width, theta
+
+    def embed(self, x: Tensor, position: Tensor) -> Tensor:
+        return x + sinusoids(position[..., 0], self.width, self.theta).to(x.dtype)
+
+    def rotation(self, position: Tensor) -> None:
+        return None
+
+
+def sinusoids(position: Tensor, width: int, theta: float = 10_000.0) -> Tensor:
+    """Sines in the even columns, cosines in the odd ones: position (...) -> (..., width), float32, each in [-1, 1].
+
+    Raises RegardError if width is odd. Source: Vaswani et al. 2017, section 3.5, where our width is called d_model.
+    """
+    if width % 2:
+        raise RegardError("width", f"{width} is odd and sines come with cosines", "choose an even width")
+    exponent = torch.arange(0, width, 2, dtype=torch.float32, device=position.device) / width
+    angle = position.float()[..., None] / theta**exponent
+    return torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(-2)

@@ -1,0 +1,55 @@
+"""A sequence: tokens not yet embedded, where each one is, and who may look at whom.
+
+Shapes: batch; n tokens; axes of a position (1 for text, 2 for pictures). Tensors that all examples of a batch share may
+have 1 in place of batch.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from regard.model.mask import PADDING, Mask, Places
+
+
+@dataclass(frozen=True)
+class Sequence:
+    tokens: Tensor
+    """(batch, n) ids, or (batch, n, features) vectors."""
+    position: Tensor
+    """(batch or 1, n, axes): a token's place, one number an axis."""
+    places: Places
+    """Sequence, branch and step of each token."""
+    mask: Mask
+    """Who may look at whom within this sequence; its kind was found once, when the Sequence was built."""
+
+    @property
+    def n(self) -> int:
+        return self.tokens.shape[1]
+
+    @property
+    def batch(self) -> int:
+        return self.tokens.shape[0]
+
+    @classmethod
+    def of(cls, tokens: Tensor, position: Tensor, places: Places) -> "Sequence":
+        """Any tokens; whether they are causal, full or neither is found here."""
+        return cls(tokens, position, places, Mask.between(places, places))
+
+    @classmethod
+    def text(cls, ids: Tensor, start: int = 0) -> "Sequence":
+        """One text an example, each token seeing itself and those before: ids (batch, n), the first at position start."""
+        n = ids.shape[1]
+        step = torch.arange(start, start + n, device=ids.device)[None]  # (1, n): all examples agree
+        zero = torch.zeros_like(step)
+        return cls(ids, step[:, :, None], Places(zero, zero, step), Mask("causal", n, n))
+
+    @classmethod
+    def packed(cls, ids: Tensor, sequence: Tensor) -> "Sequence":
+        """Several texts side by side in each example: sequence (batch, n) tells which one a token is of, -1 for padding."""
+        n = ids.shape[1]
+        step = torch.arange(n, device=ids.device)[None].expand_as(ids)
+        places = Places(sequence, torch.zeros_like(sequence), step)
+        if bool((sequence == sequence[:, :1]).all()) and bool((sequence[:, 0] != PADDING).all()):
+            return cls(ids, step[:1, :, None], places, Mask("causal", n, n))
+        return cls(ids, step[:1, :, None], places, Mask("mixed", n, n, Mask.between(places, places).matrix(ids.device)))

@@ -1,0 +1,130 @@
+"""The transformer: embedding, blocks, output; and the one place where its parts are wired.
+
+Shapes: batch; n tokens; width; vocabulary.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from regard.errors import RegardError
+from regard.model.attention import PATHS
+from regard.model.block import RESIDUALS, Attention, Block, FeedForward, Recorder, build_norm
+from regard.model.cache import Cache
+from regard.model.config import TransformerConfig
+from regard.model.embedding import TokenEmbedding
+from regard.model.mask import Mask
+from regard.model.output import Output
+from regard.model.position import Learned, Rotary, Sinusoidal
+from regard.model.sequence import Sequence
+
+
+class Transformer(nn.Module):
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = TokenEmbedding(config.vocabulary, config.width)
+        self.position = build_position(config)
+        self.blocks = nn.ModuleList([build_block(config) for _ in range(config.layers)])
+        final_norm = build_norm(config.norm, config.width) if config.residual == "pre" else nn.Identity()
+        table = self.embedding.table if config.tied else None
+        self.output = Output(final_norm, config.width, config.vocabulary, table)
+
+    def forward(
+        self, sequence: Sequence, memory: tuple[Tensor, Sequence] | None = None,
+        cache: Cache | None = None, record: Recorder | None = None, last: bool = False,
+    ) -> Tensor:  # fmt: skip
+        """Logits of every position, (batch, n, vocabulary) float32; only of the last one, (batch, 1, vocabulary), if last.
+
+        memory: a second sequence's vectors (batch, m, width) and what they stand for; the blocks attend to it.
+        cache: keys and values of the tokens before these; these are added to it.
+        """
+        x = self.stream(sequence, memory, cache, record)
+        logits: Tensor = self.output(x[:, -1:] if last else x)
+        return logits
+
+    def stream(
+        self, sequence: Sequence, memory: tuple[Tensor, Sequence] | None = None,
+        cache: Cache | None = None, record: Recorder | None = None,
+    ) -> Tensor:  # fmt: skip
+        """The residual stream that leaves the last block, (batch, n, width)."""
+        mask = sequence.mask if cache is None else cache.mask(sequence)
+        rotation = self.position.rotation(sequence.position)
+        x = self.position.embed(self.embedding(sequence.tokens), sequence.position)
+        vectors, allowed = None, None
+        if memory is not None:
+            vectors, allowed = memory[0], Mask.between(sequence.places, memory[1].places)
+        for layer, block in enumerate(self.blocks):
+            x = block(x, mask, rotation, vectors, allowed, cache, record, layer)
+        if record is not None:
+            record.stream(len(self.blocks), "in", x)
+        if cache is not None:
+            cache.advance(sequence.n)
+        return x
+
+    def train_with(self, path: str) -> None:
+        """Which path of attention.py computes while training: plain, unfused or fused; they give the same numbers."""
+        for module in self.modules():
+            if isinstance(module, Attention):
+                module.training_path = PATHS[path]
+
+
+def build_position(config: TransformerConfig) -> Rotary | Learned | Sinusoidal:
+    kind, theta = config.position.kind, config.position.theta
+    if kind == "rotary":
+        return Rotary(config.attention.head_width, theta)
+    return Learned(config.context, config.width) if kind == "learned" else Sinusoidal(config.width, theta)
+
+
+def build_block(config: TransformerConfig) -> Block:
+    width, norm = config.width, config.norm
+
+    def attention() -> Attention:
+        return Attention(width, config.attention, norm.epsilon)
+
+    return Block(
+        attention=attention(),
+        attention_norm=build_norm(norm, width),
+        memory_attention=attention() if config.memory else None,
+        memory_norm=build_norm(norm, width) if config.memory else None,
+        feed_forward=FeedForward(width, config.feed_forward),
+        feed_forward_norm=build_norm(norm, width),
+        residual=RESIDUALS[config.residual],
+        dropout=config.dropout,
+    )
+
+
+def check_sizes(config: TransformerConfig) -> None:
+    """Raises RegardError, naming the field, for sizes that cannot be built."""
+    a = config.attention
+    named = {"vocabulary": config.vocabulary, "context": config.context, "width": config.width, "layers": config.layers,
+             "heads": a.heads, "key_value_heads": a.key_value_heads, "head_width": a.head_width,
+             "feed_forward": config.feed_forward.width}  # fmt: skip
+    for name, value in named.items():
+        if value < 1:
+            raise RegardError(name, f"{value} is less than 1", "give a positive whole number")
+    if a.heads % a.key_value_heads:
+        raise RegardError("heads", f"{a.heads} query heads do not share {a.key_value_heads} key-value heads equally",
+                          "make heads a multiple of key_value_heads")  # fmt: skip
+    if a.head_width % 2:
+        raise RegardError("head_width", f"{a.head_width} is odd", "choose an even head_width")
+
+
+def initialise(model: Transformer, seed: int) -> None:
+    """Random weights that depend on the seed alone.
+
+    Matrices 1 / sqrt(inputs), the embedding 0.02 where it is also the output matrix, else 1 / sqrt(width); the last matrix
+    of each part is divided by sqrt(2 layers), so that the stream's size does not grow with depth (Radford et al. 2019).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    shrink = 1 / math.sqrt(2 * model.config.layers)
+    for name, parameter in sorted(model.named_parameters()):
+        with torch.no_grad():
+            if parameter.dim() < 2:
+                parameter.fill_(1.0 if name.endswith("weight") else 0.0)
+                continue
+            deviation = 0.02 if "table" in name or "projection" in name else parameter.shape[1] ** -0.5
+            if name.endswith((".attention.output.weight", ".memory_attention.output.weight", ".down.weight")):
+                deviation *= shrink
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * deviation)
