@@ -2,7 +2,7 @@
 
 Shapes: batch; heads; n query positions; m key positions; head_width. Keys and values may have fewer heads than queries
 (grouped, Ainslie et al. 2023): key-value head g serves the query heads g * size to (g + 1) * size - 1.
-Source: Vaswani et al. 2017, equation 1; before it Bahdanau et al. 2015 (additive) and Luong et al. 2015 (dot, bilinear).
+Source: Vaswani et al. 2017, equation 1; before it Bahdanau et al. 2015 (additive), Luong et al. 2015 (dot, bilinear).
 """
 
 import math
@@ -18,7 +18,7 @@ from regard.model.mask import Mask
 
 
 class Score(Protocol):
-    """How well a query fits a key: query (batch, heads, n, d), key (batch, heads, m, d) -> scores (batch, heads, n, m)."""
+    """How well a query fits a key: (batch, heads, n, d) and (batch, heads, m, d) -> scores (batch, heads, n, m)."""
 
     def __call__(self, query: Tensor, key: Tensor) -> Tensor: ...
 
@@ -91,7 +91,7 @@ def plain(query: Tensor, key: Tensor, value: Tensor, mask: Mask, score: Score) -
 
 
 def unfused(query: Tensor, key: Tensor, value: Tensor, mask: Mask, score: Score) -> Attended:
-    """The formula with the mask added and the scale on the smaller side: the fastest for short training sequences on a CPU."""
+    """The formula with the mask added and the scale on the smaller side: the fastest for short sequences on a CPU."""
     if not isinstance(score, ScaledDot):
         return plain(query, key, value, mask, score)
     key, value = (_for_each_query_head(x, query) for x in (key, value))
@@ -102,7 +102,7 @@ def unfused(query: Tensor, key: Tensor, value: Tensor, mask: Mask, score: Score)
 
 
 def fused(query: Tensor, key: Tensor, value: Tensor, mask: Mask, score: Score) -> Attended:
-    """One kernel that never holds the n x m weights (Dao et al. 2022); on a CPU it also returns the rows' log-sum-exp."""
+    """One kernel that never holds the n x m weights (Dao et al. 2022); on a CPU it also gives the rows' log-sum-exp."""
     if not isinstance(score, ScaledDot):
         return plain(query, key, value, mask, score)
     key, value = (_for_each_query_head(x, query) for x in (key, value))
@@ -134,8 +134,8 @@ def _nothing_to_the_blind(out: Tensor, mask: Mask) -> Tensor:
 class SoftDictionary:
     """A dictionary that answers a key it does not hold with a mixture of its values, by the attention above.
 
-    `embedding` maps a word to its vector: a mapping, or a function. Looking up "orange" compares its vector with those of
-    the keys; the answer is {value: weight}, weights that sum to 1. Values that are equal and hashable share one entry.
+    `embedding` maps a word to its vector: a mapping, or a function. Looking up "orange" compares its vector with those
+    of the keys; the answer is {value: weight}, weights that sum to 1. Equal values share one entry.
     """
 
     def __init__(

@@ -26,7 +26,10 @@ class Recorder(Protocol):
     ) -> None: ...  # fmt: skip
 
     def stream(self, layer: int, place: str, x: Tensor) -> None:
-        """The residual stream (batch, n, width) at "in" of a layer or after its "attention"; layer L's "in" leaves the last block."""
+        """The residual stream (batch, n, width) at "in" of a layer, after its "attention" or its "memory".
+
+        Layer number `layers`, one past the last block, has "in" only: what leaves the last block.
+        """
 
 
 class RMSNorm(nn.Module):
@@ -137,10 +140,11 @@ RESIDUALS: dict[str, Residual] = {"pre": pre_norm, "post": post_norm}
 
 
 class Block(nn.Module):
-    """Attention and feed-forward, and between them attention to a memory where there is one; parts handed in as values."""
+    """Attention and feed-forward, between them attention to a memory where there is one; parts handed in as values."""
 
     def __init__(
-        self, *, attention: Attention, attention_norm: nn.Module, feed_forward: FeedForward, feed_forward_norm: nn.Module,
+        self, *, attention: Attention, attention_norm: nn.Module,
+        feed_forward: FeedForward, feed_forward_norm: nn.Module,
         memory_attention: Attention | None = None, memory_norm: nn.Module | None = None,
         residual: Residual = pre_norm, dropout: float = 0.0,
     ) -> None:  # fmt: skip

@@ -11,7 +11,7 @@ from regard.model.sequence import Sequence
 
 
 class Cache:
-    """Grows as tokens come. Buffers are twice as long as needed when they are made anew, so appending copies one row."""
+    """Grows as tokens come. Buffers are made anew twice as long as needed, so that appending mostly copies one row."""
 
     def __init__(self) -> None:
         self.length = 0
@@ -28,7 +28,7 @@ class Cache:
         return Mask.between(new.places, self._places)
 
     def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """key, value (batch, heads, n, head_width) of the new tokens -> all kept ones, (batch, heads, m, head_width)."""
+        """key, value (batch, heads, n, head_width) of the new tokens -> all kept, (batch, heads, m, head_width)."""
         start, end = self.length, self.length + key.shape[2]
         for buffers, new in ((self._keys, key), (self._values, value)):
             if layer == len(buffers):

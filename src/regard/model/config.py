@@ -19,7 +19,7 @@ class AttentionConfig:
     heads: int
     """Attention heads in a block."""
     key_value_heads: int
-    """Heads of keys and values; query heads share them in equal groups (Ainslie et al. 2023). Equal to heads: no sharing."""
+    """Heads of keys and values; query heads share them in equal groups (Ainslie et al. 2023); as many: no sharing."""
     head_width: int
     """Numbers in one head's query and key; even."""
     query_key_norm: bool = True

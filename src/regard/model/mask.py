@@ -54,7 +54,7 @@ def may_look(query: Places, key: Places) -> Tensor:
 
 @dataclass(frozen=True)
 class Mask:
-    """The rule for one call of attention. Causal (row i sees keys 0 to i) and full need no matrix and have faster paths."""
+    """The rule for one call of attention. Causal (row i sees keys 0 to i) and full need no matrix and are faster."""
 
     kind: Literal["causal", "full", "mixed"]
     n: int

@@ -38,7 +38,7 @@ class Sequence:
 
     @classmethod
     def text(cls, ids: Tensor, start: int = 0) -> "Sequence":
-        """One text an example, each token seeing itself and those before: ids (batch, n), the first at position start."""
+        """One text an example, each token seeing itself and those before: ids (batch, n), the first at `start`."""
         n = ids.shape[1]
         step = torch.arange(start, start + n, device=ids.device)[None]  # (1, n): all examples agree
         zero = torch.zeros_like(step)
@@ -46,7 +46,7 @@ class Sequence:
 
     @classmethod
     def packed(cls, ids: Tensor, sequence: Tensor) -> "Sequence":
-        """Several texts side by side in each example: sequence (batch, n) tells which one a token is of, -1 for padding."""
+        """Several texts side by side in each example: sequence (batch, n) says which a token is of, -1 for padding."""
         n = ids.shape[1]
         step = torch.arange(n, device=ids.device)[None].expand_as(ids)
         places = Places(sequence, torch.zeros_like(sequence), step)

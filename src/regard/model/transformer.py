@@ -35,7 +35,7 @@ class Transformer(nn.Module):
         self, sequence: Sequence, memory: tuple[Tensor, Sequence] | None = None,
         cache: Cache | None = None, record: Recorder | None = None, last: bool = False,
     ) -> Tensor:  # fmt: skip
-        """Logits of every position, (batch, n, vocabulary) float32; only of the last one, (batch, 1, vocabulary), if last.
+        """Logits of every position, (batch, n, vocabulary) float32; if last, only the last one's (batch, 1, vocabulary).
 
         memory: a second sequence's vectors (batch, m, width) and what they stand for; the blocks attend to it.
         cache: keys and values of the tokens before these; these are added to it.
@@ -114,8 +114,8 @@ def check_sizes(config: TransformerConfig) -> None:
 def initialise(model: Transformer, seed: int) -> None:
     """Random weights that depend on the seed alone.
 
-    Matrices 1 / sqrt(inputs), the embedding 0.02 where it is also the output matrix, else 1 / sqrt(width); the last matrix
-    of each part is divided by sqrt(2 layers), so that the stream's size does not grow with depth (Radford et al. 2019).
+    Tables and the output matrix 0.02, other matrices 1 / sqrt(inputs); the last matrix of each part is divided by
+    sqrt(2 layers), so that the stream's size does not grow with depth (Radford et al. 2019).
     """
     generator = torch.Generator().manual_seed(seed)
     shrink = 1 / math.sqrt(2 * model.config.layers)
