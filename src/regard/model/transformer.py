@@ -35,7 +35,7 @@ class Transformer(nn.Module):
         self, sequence: Sequence, memory: tuple[Tensor, Sequence] | None = None,
         cache: Cache | None = None, record: Recorder | None = None, last: bool = False,
     ) -> Tensor:  # fmt: skip
-        """Logits of every position, (batch, n, vocabulary) float32; if last, only the last one's (batch, 1, vocabulary).
+        """Logits of every position, (batch, n, vocabulary) float32; if last, the last one's (batch, 1, vocabulary).
 
         memory: a second sequence's vectors (batch, m, width) and what they stand for; the blocks attend to it.
         cache: keys and values of the tokens before these; these are added to it.
