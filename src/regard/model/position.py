@@ -13,15 +13,16 @@ from regard.errors import RegardError
 
 @dataclass(frozen=True)
 class Rotation:
-    """The turn of each pair of numbers at each position: cosines and sines, (batch or 1, 1, n, head_width)."""
+    """The turn of each pair of numbers at each position: cosines and sines, (batch or 1, 1, n, head_width), float32."""
 
     cos: Tensor
     sin: Tensor
 
     def __call__(self, x: Tensor) -> Tensor:
-        """x (batch, heads, n, head_width), each pair (i, i + head_width / 2) turned; lengths do not change."""
+        """x (batch, heads, n, head_width), each pair (i, i + head_width / 2) turned; lengths and the type stay."""
         first, second = x.chunk(2, dim=-1)
-        return x * self.cos + torch.cat((-second, first), dim=-1) * self.sin
+        # turned in float32, then back: the fused kernel wants queries and keys of the values' type (bfloat16)
+        return (x * self.cos + torch.cat((-second, first), dim=-1) * self.sin).to(x.dtype)
 
 
 class Rotary(nn.Module):
