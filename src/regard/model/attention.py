@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from regard.errors import RegardError
 from regard.model.mask import Mask
 
 
@@ -136,6 +137,7 @@ class SoftDictionary:
 
     `embedding` maps a word to its vector: a mapping, or a function. Looking up "orange" compares its vector with those
     of the keys; the answer is {value: weight}, weights that sum to 1. Equal values share one entry.
+    Raises RegardError without entries, or where the entries' vectors differ in length.
     """
 
     def __init__(
@@ -147,10 +149,16 @@ class SoftDictionary:
         self._vector = embedding if callable(embedding) else embedding.__getitem__
         self._score = score
         self._values = list(entries.values())
-        self._keys = torch.stack([self._embed(word) for word in entries])  # (m, d)
+        vectors = {word: self._embed(word) for word in entries}
+        lengths = {len(vector): word for word, vector in vectors.items()}
+        if len(lengths) != 1:
+            some = " and ".join(f"{word!r} has {length}" for length, word in list(lengths.items())[:2])
+            raise RegardError("SoftDictionary", f"vectors differ in length: {some}" if lengths else "it has no entries",
+                              "give each word a vector of one length" if lengths else "give one or more")  # fmt: skip
+        self._keys = torch.stack(list(vectors.values()))  # (m, d)
 
     def _embed(self, word: Any) -> Tensor:
-        return torch.as_tensor(self._vector(word), dtype=torch.float32).flatten()
+        return torch.as_tensor(self._vector(word), dtype=torch.float32).detach().flatten()
 
     def __getitem__(self, word: Any) -> dict[Hashable, float]:
         """{value: weight}. Raises whatever the embedding raises for a word that it has no vector for."""

@@ -21,11 +21,8 @@ class Cache:
         self._places: Places | None = None
 
     def mask(self, new: Sequence) -> Mask:
-        """Who of the new tokens may look at which kept or new one; called once a forward pass, before the blocks."""
-        self._places = new.places if self._places is None else self._places.joined(new.places)
-        if self.length == 0:
-            return new.mask
-        return Mask.between(new.places, self._places)
+        """Who of the new tokens may look at which kept or new one; called before the blocks."""
+        return new.mask if self._places is None else Mask.between(new.places, self._places.joined(new.places))
 
     def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """key, value (batch, heads, n, head_width) of the new tokens -> all kept, (batch, heads, m, head_width)."""
@@ -40,9 +37,10 @@ class Cache:
             buffers[layer][:, :, start:end] = new
         return self._keys[layer][:, :, :end], self._values[layer][:, :, :end]
 
-    def advance(self, n: int) -> None:
-        """The pass is over: its n tokens are kept."""
-        self.length += n
+    def advance(self, new: Sequence) -> None:
+        """The pass is over: its tokens are kept. A pass that fails half-way leaves the cache as it was."""
+        self._places = new.places if self._places is None else self._places.joined(new.places)
+        self.length += new.n
 
     def reorder(self, index: Tensor) -> None:
         """Example i becomes a copy of example index[i] (beam search, several samples of one prompt): index (batch,)."""

@@ -4,7 +4,7 @@ Shapes: batch (or 1, where all examples agree); n query positions; m key positio
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import torch
@@ -84,10 +84,7 @@ class Mask:
 
     def blind(self) -> Tensor | None:
         """True where a query may look at nothing, (batch or 1, n); None where no query is blind."""
-        if self.allowed is None:
-            return None
-        rows = ~self.allowed.any(dim=-1)
-        return rows if bool(rows.any()) else None
+        return self._blind
 
     def bias(self, like: Tensor) -> Tensor | None:
         """What is added to scores: 0 where a query may look, minus infinity where not; (batch or 1, 1, n, m) or None.
@@ -99,19 +96,37 @@ class Mask:
         if self.kind == "causal":
             return _causal_bias(self.n, like.dtype, like.device)
         assert self.allowed is not None
-        blind = self.blind()
-        allowed = self.allowed if blind is None else self.allowed | blind[:, :, None]
-        return torch.zeros(allowed.shape, dtype=like.dtype, device=like.device).masked_fill_(~allowed, -torch.inf)[
-            :, None
-        ]
+        if like.dtype not in self._biases:
+            allowed = self.allowed if self._blind is None else self.allowed | self._blind[:, :, None]
+            self._biases[like.dtype] = _zero_or_minus_infinity(allowed[:, None], like.dtype)
+        return self._biases[like.dtype]
+
+    @cached_property
+    def _blind(self) -> Tensor | None:
+        if self.allowed is None:
+            return None
+        with torch.inference_mode(False):  # what is kept may meet a backward pass later
+            rows = ~self.allowed.any(dim=-1)
+        return rows if bool(rows.any()) else None
+
+    @cached_property
+    def _biases(self) -> dict[torch.dtype, Tensor]:
+        """Made once for all layers of a pass, not once a layer."""
+        return {}
 
 
-@lru_cache(maxsize=16)
+def _zero_or_minus_infinity(allowed: Tensor, dtype: torch.dtype) -> Tensor:
+    with torch.inference_mode(False):  # what is kept may meet a backward pass later
+        return torch.zeros(allowed.shape, dtype=dtype, device=allowed.device).masked_fill_(~allowed, -torch.inf)
+
+
+@lru_cache(maxsize=4)  # a run has few lengths; n x n numbers each
 def causal_matrix(n: int, device: torch.device) -> Tensor:
     """(n, n): row i sees keys 0 to i."""
-    return torch.ones(n, n, dtype=torch.bool, device=device).tril()
+    with torch.inference_mode(False):
+        return torch.ones(n, n, dtype=torch.bool, device=device).tril()
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def _causal_bias(n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.zeros(n, n, dtype=dtype, device=device).masked_fill_(~causal_matrix(n, device), -torch.inf)[None, None]
+    return _zero_or_minus_infinity(causal_matrix(n, device)[None, None], dtype)

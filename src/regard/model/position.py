@@ -59,12 +59,13 @@ class Learned(nn.Module):
         self.table = nn.Embedding(length, width)
 
     def embed(self, x: Tensor, position: Tensor) -> Tensor:
-        """x (batch, n, width) plus the rows at position. Raises RegardError past the table's end."""
-        if int(position.max()) >= self.table.num_embeddings:
-            raise RegardError(
-                "context", f"position {int(position.max())} is past the {self.table.num_embeddings} that were learned",
-                "give a shorter input")  # fmt: skip
-        rows: Tensor = self.table(position[..., 0])
+        """x (batch, n, width) plus the rows at position (one axis). Raises RegardError past the table's end."""
+        row = _one_axis(position)
+        last = int(row.max())
+        if last >= self.table.num_embeddings:
+            raise RegardError("context", f"position {last} is past the {self.table.num_embeddings} that were learned",
+                              "give a shorter input")  # fmt: skip
+        rows: Tensor = self.table(row)
         return x + rows
 
     def rotation(self, position: Tensor) -> None:
@@ -79,10 +80,18 @@ class Sinusoidal(nn.Module):
         self.width, self.theta = width, theta
 
     def embed(self, x: Tensor, position: Tensor) -> Tensor:
-        return x + sinusoids(position[..., 0], self.width, self.theta).to(x.dtype)
+        return x + sinusoids(_one_axis(position), self.width, self.theta).to(x.dtype)
 
     def rotation(self, position: Tensor) -> None:
         return None
+
+
+def _one_axis(position: Tensor) -> Tensor:
+    """(batch or 1, n, 1) -> (batch or 1, n). Raises RegardError for more axes: a sum of vectors cannot hold them."""
+    if position.shape[-1] != 1:
+        raise RegardError("position", f"{position.shape[-1]} axes, and a learned table or fixed sines have one",
+                          "choose rotary positions")  # fmt: skip
+    return position[..., 0]
 
 
 def sinusoids(position: Tensor, width: int, theta: float = 10_000.0) -> Tensor:

@@ -46,10 +46,14 @@ class Sequence:
 
     @classmethod
     def packed(cls, ids: Tensor, sequence: Tensor) -> "Sequence":
-        """Several texts side by side in each example: sequence (batch, n) says which a token is of, -1 for padding."""
+        """Several texts side by side in each example: sequence (batch, n) says which a token is of, -1 for padding.
+
+        Steps and positions count through from 0, also over the texts' borders; rotary sees their differences only.
+        """
         n = ids.shape[1]
-        step = torch.arange(n, device=ids.device)[None].expand_as(ids)
-        places = Places(sequence, torch.zeros_like(sequence), step)
-        if bool((sequence == sequence[:, :1]).all()) and bool((sequence[:, 0] != PADDING).all()):
-            return cls(ids, step[:1, :, None], places, Mask("causal", n, n))
-        return cls(ids, step[:1, :, None], places, Mask("mixed", n, n, Mask.between(places, places).matrix(ids.device)))
+        step = torch.arange(n, device=ids.device)[None]  # (1, n)
+        places = Places(sequence, torch.zeros_like(sequence), step.expand_as(sequence))
+        one_text = (sequence == sequence[:, :1]) & (sequence != PADDING)
+        # the usual batch of a training run on one text: n comparisons in place of n x n
+        mask = Mask("causal", n, n) if bool(one_text.all()) else Mask.between(places, places)
+        return cls(ids, step[:, :, None], places, mask)

@@ -22,7 +22,9 @@ from regard.model.sequence import Sequence
 
 class Transformer(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
+        """Raises RegardError for sizes that cannot be built."""
         super().__init__()
+        check_sizes(config)
         self.config = config
         self.embedding = TokenEmbedding(config.vocabulary, config.width)
         self.position = build_position(config)
@@ -54,13 +56,14 @@ class Transformer(nn.Module):
         x = self.position.embed(self.embedding(sequence.tokens), sequence.position)
         vectors, allowed = None, None
         if memory is not None:
+            assert self.config.memory, "built without memory, so the memory given would be left unread"
             vectors, allowed = memory[0], Mask.between(sequence.places, memory[1].places)
         for layer, block in enumerate(self.blocks):
             x = block(x, mask, rotation, vectors, allowed, cache, record, layer)
         if record is not None:
             record.stream(len(self.blocks), "in", x)
         if cache is not None:
-            cache.advance(sequence.n)
+            cache.advance(sequence)
         return x
 
     def train_with(self, path: str) -> None:
@@ -109,6 +112,16 @@ def check_sizes(config: TransformerConfig) -> None:
                           "make heads a multiple of key_value_heads")  # fmt: skip
     if a.head_width % 2:
         raise RegardError("head_width", f"{a.head_width} is odd", "choose an even head_width")
+    if config.position.kind == "sinusoidal" and config.width % 2:
+        raise RegardError("width", f"{config.width} is odd and sines come with cosines", "choose an even width")
+    if not config.position.theta > 0:
+        raise RegardError("theta", f"{config.position.theta} is not above 0", "give a positive number, such as 10000")
+    if not config.norm.epsilon > 0:
+        raise RegardError(
+            "epsilon", f"{config.norm.epsilon} is not above 0", "give a small positive number, such as 1e-6"
+        )
+    if not 0 <= config.dropout < 1:
+        raise RegardError("dropout", f"{config.dropout} is not a share below 1", "give a number from 0 to 0.9")
 
 
 def initialise(model: Transformer, seed: int) -> None:
