@@ -65,7 +65,10 @@ class Additive:
 
 
 class Attended(NamedTuple):
-    """What a path returns: (batch, heads, n, head_width); the rows' log-sum-exp if the kernel gives it; its name."""
+    """What a path returns: (batch, heads, n, head_width); the rows' log-sum-exp if the kernel gives it; its name.
+
+    The log-sum-exp is (batch, heads, n), float32; that of a row that may look at nothing means nothing.
+    """
 
     out: Tensor
     logsumexp: Tensor | None

@@ -4,11 +4,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Activation = Literal["silu", "gelu", "gelu_tanh", "relu"]
+NormKind = Literal["rms", "layer"]
+PositionKind = Literal["rotary", "learned", "sinusoidal"]
+ResidualKind = Literal["pre", "post"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class NormConfig:
-    kind: Literal["rms", "layer"] = "rms"
+    kind: NormKind = "rms"
     """Root mean square only (Zhang and Sennrich 2019), or mean and variance with a bias (Ba et al. 2016)."""
     epsilon: float = 1e-6
     """Added under the root, so that a vector of zeros stays one."""
@@ -44,7 +47,7 @@ class FeedForwardConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PositionConfig:
-    kind: Literal["rotary", "learned", "sinusoidal"] = "rotary"
+    kind: PositionKind = "rotary"
     """Rotated queries and keys (Su et al. 2021), a learned table, or fixed sines (Vaswani et al. 2017)."""
     theta: float = 10_000.0
     """The slowest wave's base; rotary and sinusoidal only."""
@@ -64,7 +67,7 @@ class TransformerConfig:
     feed_forward: FeedForwardConfig
     norm: NormConfig = field(default_factory=NormConfig)
     position: PositionConfig = field(default_factory=PositionConfig)
-    residual: Literal["pre", "post"] = "pre"
+    residual: ResidualKind = "pre"
     """Norm before each part (pre), or after each sum as in the first transformer (post)."""
     memory: bool = False
     """Whether each block also attends to a second sequence (cross-attention)."""

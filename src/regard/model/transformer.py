@@ -4,6 +4,7 @@ Shapes: batch; n tokens; width; vocabulary.
 """
 
 import math
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from regard.errors import RegardError
 from regard.model.attention import PATHS
 from regard.model.block import RESIDUALS, Attention, Block, FeedForward, Recorder, build_norm
 from regard.model.cache import Cache
-from regard.model.config import TransformerConfig
+from regard.model.config import Activation, NormKind, PositionKind, ResidualKind, TransformerConfig
 from regard.model.embedding import TokenEmbedding
 from regard.model.mask import Mask
 from regard.model.output import Output
@@ -99,14 +100,20 @@ def build_block(config: TransformerConfig) -> Block:
 
 
 def check_sizes(config: TransformerConfig) -> None:
-    """Raises RegardError, naming the field, for sizes that cannot be built."""
+    """Raises RegardError, naming the field, for sizes and choices that cannot be built."""
     a = config.attention
-    named = {"vocabulary": config.vocabulary, "context": config.context, "width": config.width, "layers": config.layers,
+    sizes = {"vocabulary": config.vocabulary, "context": config.context, "width": config.width, "layers": config.layers,
              "heads": a.heads, "key_value_heads": a.key_value_heads, "head_width": a.head_width,
              "feed_forward": config.feed_forward.width}  # fmt: skip
-    for name, value in named.items():
-        if value < 1:
-            raise RegardError(name, f"{value} is less than 1", "give a positive whole number")
+    for name, value in sizes.items():
+        if type(value) is not int or value < 1:
+            raise RegardError(name, f"{value!r} is not a whole number above 0", "give one")
+    choices = {"activation": (config.feed_forward.activation, Activation), "norm": (config.norm.kind, NormKind),
+               "position": (config.position.kind, PositionKind),
+               "residual": (config.residual, ResidualKind)}  # fmt: skip
+    for name, (chosen, known) in choices.items():
+        if chosen not in get_args(known):
+            raise RegardError(name, f"{chosen!r} is not known", f"choose one of {', '.join(get_args(known))}")
     if a.heads % a.key_value_heads:
         raise RegardError("heads", f"{a.heads} query heads do not share {a.key_value_heads} key-value heads equally",
                           "make heads a multiple of key_value_heads")  # fmt: skip
@@ -114,14 +121,11 @@ def check_sizes(config: TransformerConfig) -> None:
         raise RegardError("head_width", f"{a.head_width} is odd", "choose an even head_width")
     if config.position.kind == "sinusoidal" and config.width % 2:
         raise RegardError("width", f"{config.width} is odd and sines come with cosines", "choose an even width")
-    if not config.position.theta > 0:
-        raise RegardError("theta", f"{config.position.theta} is not above 0", "give a positive number, such as 10000")
-    if not config.norm.epsilon > 0:
-        raise RegardError(
-            "epsilon", f"{config.norm.epsilon} is not above 0", "give a small positive number, such as 1e-6"
-        )
+    for name, number in (("theta", config.position.theta), ("epsilon", config.norm.epsilon)):
+        if not 0 < number < math.inf:
+            raise RegardError(name, f"{number!r} is not a number above 0", "give a positive number")
     if not 0 <= config.dropout < 1:
-        raise RegardError("dropout", f"{config.dropout} is not a share below 1", "give a number from 0 to 0.9")
+        raise RegardError("dropout", f"{config.dropout!r} is not a share below 1", "give a number from 0 to 0.9")
 
 
 def initialise(model: Transformer, seed: int) -> None:
