@@ -140,7 +140,7 @@ class SoftDictionary:
 
     `embedding` maps a word to its vector: a mapping, or a function. Looking up "orange" compares its vector with those
     of the keys; the answer is {value: weight}, weights that sum to 1. Equal values share one entry.
-    Raises RegardError without entries, or where the entries' vectors differ in length.
+    Raises RegardError without entries, or for a word whose vector is of another length than the others'.
     """
 
     def __init__(
@@ -152,16 +152,18 @@ class SoftDictionary:
         self._vector = embedding if callable(embedding) else embedding.__getitem__
         self._score = score
         self._values = list(entries.values())
-        vectors = {word: self._embed(word) for word in entries}
-        lengths = {len(vector): word for word, vector in vectors.items()}
-        if len(lengths) != 1:
-            some = " and ".join(f"{word!r} has {length}" for length, word in list(lengths.items())[:2])
-            raise RegardError("SoftDictionary", f"vectors differ in length: {some}" if lengths else "it has no entries",
-                              "give each word a vector of one length" if lengths else "give one or more")  # fmt: skip
-        self._keys = torch.stack(list(vectors.values()))  # (m, d)
+        if not entries:
+            raise RegardError("SoftDictionary", "it has no entries", "give one or more")
+        self._width = 0  # until the first word's vector tells
+        self._keys = torch.stack([self._embed(word) for word in entries])  # (m, d)
 
     def _embed(self, word: Any) -> Tensor:
-        return torch.as_tensor(self._vector(word), dtype=torch.float32).detach().flatten()
+        vector = torch.as_tensor(self._vector(word), dtype=torch.float32).detach().flatten()
+        self._width = self._width or len(vector)
+        if len(vector) != self._width:
+            raise RegardError("SoftDictionary", f"{word!r} has {len(vector)} numbers, words before it {self._width}",
+                              "give each word a vector of one length")  # fmt: skip
+        return vector
 
     def __getitem__(self, word: Any) -> dict[Hashable, float]:
         """{value: weight}. Raises whatever the embedding raises for a word that it has no vector for."""
