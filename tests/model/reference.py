@@ -10,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from regard.model.config import TransformerConfig
 
-Vector = np.ndarray
-Weights = dict[str, np.ndarray]
+Vector = npt.NDArray[np.float64]
+Weights = dict[str, Vector]
 
 
 @dataclass
@@ -165,9 +166,10 @@ def residual(
 
 
 def embed(config: TransformerConfig, weights: Weights, token: Token) -> Vector:
-    x = weights["embedding.table.weight"][token.content]
+    x: Vector = weights["embedding.table.weight"][token.content]
     if config.position.kind == "learned":
-        return x + weights["position.table.weight"][token.position[0]]
+        row: Vector = weights["position.table.weight"][token.position[0]]
+        return x + row
     if config.position.kind == "sinusoidal":
         return x + sinusoid(token.position[0], config.width, config.position.theta)
     return x
@@ -175,7 +177,7 @@ def embed(config: TransformerConfig, weights: Weights, token: Token) -> Vector:
 
 def logits(
     config: TransformerConfig, weights: Weights, tokens: list[Token], memory: list[Token] | None = None
-) -> np.ndarray:
+) -> Vector:
     """One example: (n, vocabulary)."""
     x = [embed(config, weights, token) for token in tokens]
     rotary = config.position.kind == "rotary"

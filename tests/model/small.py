@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from hypothesis import strategies as st
 from torch import Tensor
@@ -88,11 +89,11 @@ def build(config: TransformerConfig, seed: int = 0) -> Transformer:
     generator = torch.Generator().manual_seed(seed + 1)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
     return model.eval()
 
 
-def weights_of(model: torch.nn.Module) -> dict[str, np.ndarray]:
+def weights_of(model: torch.nn.Module) -> dict[str, npt.NDArray[np.float64]]:
     return {name: tensor.double().numpy() for name, tensor in model.state_dict().items()}
 
 

@@ -55,17 +55,26 @@ MASKS = {
 }
 
 
-def inputs(mask: Mask, heads: int = HEADS, shared: int = HEADS, dtype: torch.dtype = torch.float64) -> list[Tensor]:
+def inputs(
+    mask: Mask, heads: int = HEADS, shared: int = HEADS, dtype: torch.dtype = torch.float64, grad: bool = False
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Query, key and value."""
     shapes = [(heads, mask.n), (shared, mask.m), (shared, mask.m)]
-    return [normal(BATCH, h, n, HEAD_WIDTH, seed=i, dtype=dtype) for i, (h, n) in enumerate(shapes)]
+    query, key, value = (normal(BATCH, h, n, HEAD_WIDTH, seed=i, dtype=dtype) for i, (h, n) in enumerate(shapes))
+    return query.requires_grad_(grad), key.requires_grad_(grad), value.requires_grad_(grad)
 
 
-def same_without(score: Score, query: Tensor, key: Tensor) -> float:
+def leaves_of(*tensors: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    query, key, value = (x.detach().clone().to(dtype).requires_grad_() for x in tensors)
+    return query, key, value
+
+
+def score_of(score: Score, query: Tensor, key: Tensor) -> float:
     """The scores of the papers' formulas, one number at a time; query, key (head_width,)."""
     q, k = query.tolist(), key.tolist()
     if isinstance(score, ScaledDot):
         scale = 1 / math.sqrt(len(q)) if score.scale is None else score.scale
-        return sum(a * b for a, b in zip(q, k, strict=True)) * scale
+        return float(sum(a * b for a, b in zip(q, k, strict=True))) * scale
     if isinstance(score, Bilinear):
         w = score.matrix.tolist()
         return float(sum(q[i] * w[i][j] * k[j] for i in range(len(q)) for j in range(len(k))))
@@ -78,7 +87,7 @@ def same_without(score: Score, query: Tensor, key: Tensor) -> float:
     return total
 
 
-SCORES = {
+SCORES: dict[str, Score] = {
     "scaled dot": ScaledDot(),
     "scaled by 0.7": ScaledDot(0.7),
     "dot": DOT,
@@ -100,7 +109,7 @@ def test_scores_and_weights_are_those_of_the_formula(name: str) -> None:
     for b in range(BATCH):
         for h in range(HEADS):
             for i in range(N):
-                row = [same_without(score, query[b, h, i], key[b, h, j]) for j in range(M)]
+                row = [score_of(score, query[b, h, i], key[b, h, j]) for j in range(M)]
                 assert scores[b, h, i].tolist() == pytest.approx(row, rel=1e-9, abs=1e-12)
                 seen = [j for j in range(M) if mask.allowed[b, i, j]]
                 expected = dict(zip(seen, softmax([row[j] for j in seen]), strict=True)) if seen else {}
@@ -132,15 +141,15 @@ TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-6, torch.bfloat16: 3e-2}
 def test_every_path_gives_what_the_plain_one_gives(
     path: str, dtype: torch.dtype, mask: Mask, heads: tuple[int, int]
 ) -> None:
-    given_ = [x.requires_grad_() for x in inputs(mask, *heads, dtype=dtype)]
-    exact = [x.detach().double().requires_grad_() for x in given_]
+    given_ = inputs(mask, *heads, dtype=dtype, grad=True)
+    exact = leaves_of(*given_, dtype=torch.float64)
     expected = plain(*exact, mask, ScaledDot()).out
     attended = PATHS[path](*given_, mask, ScaledDot())
     assert attended.out.dtype == dtype
     close(attended.out, expected, TOLERANCE[dtype])
     weight = normal(*expected.shape, seed=3)
-    (expected * weight.double()).sum().backward()
-    (attended.out.double() * weight.double()).sum().backward()
+    torch.autograd.backward((expected * weight.double()).sum())
+    torch.autograd.backward((attended.out.double() * weight.double()).sum())
     for x, y in zip(given_, exact, strict=True):
         assert x.grad is not None
         assert y.grad is not None
@@ -175,9 +184,9 @@ def test_rows_sum_to_one_or_are_zero_and_nothing_becomes_nan(allowed: list[list[
     torch.testing.assert_close(weights.sum(-1), torch.tensor(sums).expand(BATCH, HEADS, N))
     assert bool((weights[:, :, ~torch.tensor(allowed)] == 0).all())
     for path in PATHS.values():
-        leaves = [x.clone().requires_grad_() for x in (query, key, value)]
+        leaves = leaves_of(query, key, value, dtype=torch.float32)
         out = path(*leaves, mask, ScaledDot()).out
-        out.sum().backward()
+        torch.autograd.backward(out.sum())
         assert bool((out[:, :, torch.tensor(sums) == 0] == 0).all())
         for leaf in leaves:
             assert leaf.grad is not None
@@ -189,8 +198,8 @@ def test_what_may_not_be_seen_gets_no_gradient(path: str) -> None:
     mask = MASKS["mixed, one an example"]
     assert mask.allowed is not None
     for i in range(N):
-        query, key, value = (x.requires_grad_() for x in inputs(mask))
-        PATHS[path](query, key, value, mask, ScaledDot()).out[:, :, i].square().sum().backward()
+        query, key, value = inputs(mask, grad=True)
+        torch.autograd.backward(PATHS[path](query, key, value, mask, ScaledDot()).out[:, :, i].square().sum())
         for x in (key, value):
             assert x.grad is not None
             reached = x.grad.abs().sum(dim=(1, 3)) > 0  # (batch, m)
@@ -217,10 +226,11 @@ def test_a_mask_first_met_in_inference_mode_can_be_trained_with(path: str, kind:
     n = 29  # a length that no other test uses: the causal matrix is not kept yet
     allowed = torch.ones(1, n, n, dtype=torch.bool).tril(-1)  # the first row is blind
     mask = Mask("causal", n, n) if kind == "causal" else Mask("mixed", n, n, allowed)
+    x = normal(1, 1, n, 4)
     with torch.inference_mode():
-        PATHS[path](*(normal(1, 1, n, 4) for _ in range(3)), mask, ScaledDot())
-    leaves = [normal(1, 1, n, 4).requires_grad_() for _ in range(3)]
-    PATHS[path](*leaves, mask, ScaledDot()).out.sum().backward()
+        PATHS[path](x, x, x, mask, ScaledDot())
+    leaves = leaves_of(x, x, x, dtype=torch.float32)
+    torch.autograd.backward(PATHS[path](*leaves, mask, ScaledDot()).out.sum())
     assert leaves[2].grad is not None
     assert leaves[2].grad.sum().item() == pytest.approx(4 * (n if kind == "causal" else n - 1), rel=1e-5)
 
