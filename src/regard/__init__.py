@@ -1,5 +1,11 @@
 """regard trains a transformer on what you have, in the minutes you give it, and then shows what every head looks at."""
 
+import os
+import sys
+
+if sys.argv[:1] == ["-m"]:  # `python -m regard`: the working folder holds data, never code (bad-inputs C8)
+    sys.path[:] = [path for path in sys.path if path not in ("", os.getcwd())]
+
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 

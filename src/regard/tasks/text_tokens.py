@@ -1,0 +1,119 @@
+"""From a text source to tokens on the disk: which tokenizer, and the run's tokenizer.json and cache/."""
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from regard import files
+from regard.data.text import TextSource
+from regard.tokens.text import TextTokenizer
+from regard.training.plan import Plan
+
+TOKENIZER, CACHE = "tokenizer.json", "cache"
+PARTS = ("train", "held_out")
+LEARNT_FROM = 20_000_000
+"""Characters of the training part that a BPE tokenizer is trained on, at most; more changes few merges and takes minutes."""
+
+
+def choose_tokens(plan: Plan, source: TextSource) -> None:
+    """Characters or BPE, and how many pieces, by the size and the script of the text; docs/log.md has the runs."""
+    characters = source.train_characters
+    multi_byte = {c: n for c, n in source.distinct.items() if ord(c) > 127}
+    if characters < 20_000:
+        plan.choose("tokens", "characters", f"{characters:,} characters are too few to learn longer pieces from")
+    else:
+        plan.choose(
+            "tokens", "bpe", f"{characters:,} characters: longer pieces let a window and a second see more text"
+        )
+    if plan["tokens"] == "characters":
+        return
+    pieces = int(2 ** np.clip(np.log2(max(characters, 1)) / 2 - 1, 6, 14))  # 2^9 at 1 M, 2^12 at 64 M characters
+    whole = _characters_worth_a_token(multi_byte, sum(source.distinct.values()))
+    why = f"the 256 bytes and about {pieces:,} pieces for {characters:,} characters"
+    if whole:
+        why += f", and {whole:,} frequent characters of several bytes as one token each"
+    plan.choose("vocabulary", 257 + pieces + 2 * whole, why)
+
+
+def _characters_worth_a_token(counts: dict[str, int], characters: int) -> int:
+    """How many characters of several bytes stand for all but 2 % of the text's characters of that kind."""
+    ordered = np.sort(np.array(list(counts.values()), dtype=np.int64))[::-1]
+    if len(ordered) == 0 or ordered.sum() < 0.01 * characters:
+        return 0
+    return int(np.searchsorted(np.cumsum(ordered), 0.98 * ordered.sum())) + 1
+
+
+def make_tokenizer(plan: Plan, source: TextSource) -> TextTokenizer:
+    """Trained on the training part only."""
+    pieces = chain.from_iterable(source.texts("train"))
+    if plan["tokens"] == "characters":
+        tokenizer = TextTokenizer.characters(pieces)
+    else:
+        tokenizer = TextTokenizer.bpe(_first(pieces, LEARNT_FROM), plan["vocabulary"])
+    return tokenizer
+
+
+def _first(pieces: Iterable[str], characters: int) -> Iterator[str]:
+    for piece in pieces:
+        yield piece
+        characters -= len(piece)
+        if characters <= 0:
+            return
+
+
+def write_tokens(source: TextSource, tokenizer: TextTokenizer, folder: Path) -> dict[str, Any]:
+    """cache/train.tokens and cache/held_out.tokens, two or four bytes a token; a document mark precedes each document.
+
+    The tail of a document that was split begins without a mark. Returns what cache/tokens.json says: dtype and counts.
+    """
+    cache = folder / CACHE
+    cache.mkdir(exist_ok=True)
+    dtype = "uint16" if tokenizer.vocabulary <= 65_536 else "uint32"
+    counts = {part: _write_part(source, tokenizer, part, cache / f"{part}.tokens", dtype) for part in PARTS}
+    facts = {"dtype": dtype, **counts}
+    files.write(cache / "tokens.json", json.dumps(facts).encode(), overwrite=True)
+    return facts
+
+
+def _write_part(source: TextSource, tokenizer: TextTokenizer, part: str, path: Path, dtype: str) -> int:
+    count = 0
+
+    def content(file: Any) -> None:
+        nonlocal count
+        for array in token_arrays(source, tokenizer, part):
+            file.write(array.astype(dtype).tobytes())
+            count += len(array)
+
+    files.write(path, content, overwrite=True)
+    return count
+
+
+def token_arrays(source: TextSource, tokenizer: TextTokenizer, part: str) -> Iterator[np.ndarray]:
+    """The part's tokens in pieces of bounded size."""
+    split_tail = part == "held_out" and source.documents == 1
+    for document in source.texts(part):
+        if tokenizer.document is not None and not split_tail:
+            yield np.array([tokenizer.document])
+        yield from tokenizer.encode_pieces(document)
+
+
+def open_tokens(folder: Path) -> dict[str, np.ndarray] | None:
+    """{part: tokens}, mapped from the disk; None where the cache is incomplete and must be made again."""
+    cache = folder / CACHE
+    try:
+        facts = json.loads((cache / "tokens.json").read_bytes())
+        dtype = np.dtype(facts["dtype"])
+        sizes = {part: (cache / f"{part}.tokens").stat().st_size for part in PARTS}
+        if any(sizes[part] != facts[part] * dtype.itemsize for part in PARTS):
+            return None
+        return {part: _mapped(cache / f"{part}.tokens", dtype, facts[part]) for part in PARTS}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _mapped(path: Path, dtype: np.dtype[Any], count: int) -> np.ndarray:
+    return np.memmap(path, dtype=dtype, mode="r") if count else np.zeros(0, dtype)

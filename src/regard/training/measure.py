@@ -1,0 +1,47 @@
+"""How fast the real step is on this machine: a few steps of a throwaway learner, on all ranks together."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from regard.training.loop import Learner
+from regard.training.plan import Timing
+from regard.training.ranks import Ranks
+
+Opened = Callable[[Mapping[str, Any], Mapping[str, Any] | None], Any]
+"""(settings, model) -> a task that can build and batch."""
+
+
+class Probe:
+    """Times steps. Rank 0 says what to compute, the others follow until it says that there is no more."""
+
+    def __init__(self, open_task: Opened, ranks: Ranks) -> None:
+        self.open_task, self.ranks = open_task, ranks
+
+    def time(self, settings: Mapping[str, Any], steps: int, model: Mapping[str, Any] | None = None) -> Timing:
+        """seconds a step (the first, which warms up, not counted) and the loss after `steps` steps."""
+        self.ranks.told({"settings": dict(settings), "steps": steps, "model": model})
+        return self.compute(settings, steps, model)
+
+    def over(self) -> None:
+        self.ranks.told({"settings": None})
+
+    def follow(self) -> None:
+        while (job := self.ranks.told())["settings"] is not None:
+            self.compute(job["settings"], job["steps"], job["model"])
+
+    def compute(self, settings: Mapping[str, Any], steps: int, model: Mapping[str, Any] | None) -> Timing:
+        task = self.open_task(settings, model)
+        built = task.build(settings)
+        task.first_weights(built)
+        learner = Learner(task, built, len(task.examples), settings, self.ranks)
+        step = learner.step(1, 0.0)
+        began = time.perf_counter()
+        for number in range(2, steps + 1):
+            step = learner.step(number, 0.0)
+        if self.ranks.device.type == "cuda":
+            torch.cuda.synchronize()
+        (seconds,) = self.ranks.max((time.perf_counter() - began) / max(steps - 1, 1))
+        return Timing(str(settings["precision"]), str(settings["attention"]), seconds, step.loss)

@@ -1,0 +1,150 @@
+"""The plan: minutes, data and measured speed become settings, each with its reason, as text that a person can argue with."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from regard.errors import RegardError
+from regard.training.settings import Value
+
+
+@dataclass(frozen=True)
+class Choice:
+    name: str
+    value: Value
+    reason: str
+
+
+class Plan:
+    """Settings in the order in which they were chosen; what was given is not chosen but taken."""
+
+    def __init__(self, given: Mapping[str, Value]) -> None:
+        self.given = dict(given)
+        self.choices: dict[str, Choice] = {}
+        self._fixed: set[str] = set()
+
+    def choose(self, name: str, value: Value, reason: str) -> Any:
+        """The given value if there is one, else this value, kept with its reason; what was fixed stays."""
+        if name in self._fixed:
+            return self.choices[name].value
+        if name in self.given:
+            value, reason = self.given[name], "given"
+        self.choices[name] = Choice(name, value, reason)
+        return value
+
+    def fix(self, name: str, value: Value, reason: str) -> None:
+        """A setting that something else decides. Raises RegardError if another value was given."""
+        given = self.given.pop(name, value)
+        if given != value:
+            raise RegardError(
+                f"--{name.replace('_', '-')}", f"{given} was given, but it is {value}: {reason}", "leave it out"
+            )
+        self.choices[name] = Choice(name, value, reason)
+        self._fixed.add(name)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.choices[name].value
+
+    @property
+    def settings(self) -> dict[str, Value]:
+        return {choice.name: choice.value for choice in self.choices.values()}
+
+    def to_json(self) -> list[dict[str, Value]]:
+        return [{"name": c.name, "value": c.value, "reason": c.reason} for c in self.choices.values()]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The size of a stack of blocks: heads of 32 numbers below width 256, else of 64; three feed-forward matrices."""
+
+    width: int
+    layers: int
+
+    @property
+    def head_width(self) -> int:
+        return min(32 if self.width < 256 else 64, self.width)
+
+    @property
+    def heads(self) -> int:
+        return max(1, self.width // self.head_width)
+
+    @property
+    def feed_forward(self) -> int:
+        """8/3 of the width, so that three matrices weigh what two of four times the width would; a multiple of 32."""
+        return -(-self.width * 8 // 3 // 32) * 32
+
+    @property
+    def parameters(self) -> int:
+        """In the blocks."""
+        return self.layers * self.width * (4 * self.heads * self.head_width + 3 * self.feed_forward)
+
+    def work(self, context: int, vocabulary: int) -> float:
+        """Floating-point operations a token costs in training (Kaplan et al. 2020, table 1, with the attention's part)."""
+        return 6 * (self.parameters + self.width * vocabulary) + 12 * self.layers * self.width * context
+
+
+LADDER = tuple(Shape(*size) for size in (
+    (32, 1), (32, 2), (64, 2), (64, 3), (64, 4), (96, 4), (128, 4), (128, 5), (160, 5), (192, 5), (192, 6), (256, 5), (256, 6),
+    (256, 8), (320, 8), (384, 8), (512, 8), (512, 10), (640, 10), (768, 12), (1024, 12), (1024, 16), (1280, 20),
+))  # fmt: skip
+
+REFERENCE = Shape(128, 4)
+TOKENS_A_PARAMETER = 2.5
+"""Training tokens that each number of the blocks should see: docs/log.md has the runs behind it."""
+PARAMETERS_A_TOKEN = 10.0
+"""A model may have so many times as many numbers as there are different tokens to learn from; beyond, it learns by heart."""
+SMALLEST = 30_000
+
+
+def choose_shape(plan: Plan, tokens: int, context: int, seen: Callable[[Shape], float]) -> Shape:
+    """The largest of the ladder that the training can feed. tokens: in the training part; seen(shape): tokens it will see."""
+    cap = max(SMALLEST, PARAMETERS_A_TOKEN * tokens)
+    fed = [s for s in LADDER if s.parameters <= cap and seen(s) >= TOKENS_A_PARAMETER * s.parameters] or [LADDER[0]]
+    shape = max(fed, key=lambda s: s.parameters)
+    if shape.parameters * 1.6 > cap and seen(shape) > 2 * TOKENS_A_PARAMETER * shape.parameters:
+        why = f"{tokens:,} tokens of text would not fill more than {shape.parameters:,} numbers"
+    else:
+        why = f"{seen(shape):,.0f} tokens can be seen, {TOKENS_A_PARAMETER:g} for each of {shape.parameters:,} numbers"
+    width = plan.choose("width", shape.width, why)
+    layers = plan.choose("layers", shape.layers, why if width == shape.width else "as for the planned width")
+    shape = Shape(width, layers)
+    head_width = plan.choose("head_width", shape.head_width, "32 below width 256, else 64")
+    heads = plan.choose("heads", max(1, width // head_width), "width / head width")
+    plan.choose("key_value_heads", heads, "no sharing: keys and values are cheap at this size")
+    plan.choose("feed_forward", shape.feed_forward, "8/3 of the width, a multiple of 32")
+    return shape
+
+
+def choose_regularisation(plan: Plan, epochs: float, steps: float, tokens: int) -> None:
+    """Dropout, decay, average and early choice, from how often each example will be seen (peers: many epochs -> more)."""
+    often = f"each part of the text is seen {epochs:.1f} times"
+    dropout = next(
+        value for limit, value in ((2, 0.0), (5, 0.05), (15, 0.1), (40, 0.2), (float("inf"), 0.3)) if epochs < limit
+    )
+    plan.choose("dropout", dropout, often)
+    plan.choose("weight_decay", 0.1 if epochs < 15 else 0.2, often)
+    decay = round(min(0.999, max(0.8, 1 - 40 / max(steps, 1.0))), 4)
+    plan.choose("average", decay, f"over about the last {1 / (1 - decay):,.0f} of {steps:,.0f} steps")
+    by_heart = epochs > 25 and tokens >= 1000
+    plan.choose("monitor", 0.05 if by_heart else 0.0,
+                "so many repetitions may be learnt by heart: the best checkpoint is kept" if by_heart else
+                "few repetitions: the last weights are the best")  # fmt: skip
+
+
+def choose_learning_rates(plan: Plan, steps: float) -> None:
+    plan.choose("learning_rate", 0.02, "Muon's custom; docs/log.md has the runs beside it")
+    plan.choose("table_learning_rate", 0.004, "AdamW's; docs/log.md has the runs beside it")
+    plan.choose("warm_up", max(1, min(100, int(steps * 0.02))), "a fiftieth of the steps, at most 100")
+    plan.choose("cool_down", 0.6, "falls to 0 over the last part of the time; docs/log.md has the runs beside it")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One way to compute a step, and how fast it was."""
+
+    precision: str
+    attention: str
+    seconds: float
+    """A step, the slowest rank's."""
+    loss: float
+    """After the steps that were timed, the same for all."""

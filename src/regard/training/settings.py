@@ -1,0 +1,114 @@
+"""Every setting of a training: its name, type, range and meaning. Standard library only: the command's options come from it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Literal
+
+from regard.errors import RegardError
+
+Value = int | float | str
+
+
+@dataclass(frozen=True)
+class Setting:
+    name: str
+    """As in Python; the option is --name with hyphens."""
+    kind: Literal["whole", "number", "choice"]
+    meaning: str
+    low: float = 0
+    high: float = 0
+    choices: tuple[str, ...] = ()
+
+    @property
+    def option(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def allowed(self) -> str:
+        if self.kind == "choice":
+            return "one of " + ", ".join(self.choices)
+        return f"{'a whole number' if self.kind == 'whole' else 'a number'} from {self.low:g} to {self.high:g}"
+
+    def check(self, value: object) -> Value:
+        """The value in its own type. Raises RegardError naming the option and what is allowed."""
+        if self.kind == "choice":
+            if str(value) in self.choices:
+                return str(value)
+        else:
+            number = _number(value)
+            if self.low <= number <= self.high and (self.kind == "number" or number == int(number)):
+                return int(number) if self.kind == "whole" else number
+        raise RegardError(self.option, f"{str(value)[:40]!r} is not {self.allowed}", f"give {self.allowed}")
+
+
+def _number(value: object) -> float:
+    """The number, or not-a-number, which is in no range. Python would also take 1_000 and Arabic digits; a person's slip."""
+    text = str(value)
+    if isinstance(value, bool) or not text.isascii() or "_" in text:
+        return math.nan
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("tokens", "choice", "what a token is", choices=("characters", "bpe")),
+    Setting(
+        "vocabulary", "whole", "ids of a BPE tokenizer, the 256 bytes and the document mark included", 257, 1_000_000
+    ),
+    Setting("context", "whole", "tokens in a training window", 2, 8192),
+    Setting("width", "whole", "numbers in a token's vector", 2, 65_536),
+    Setting("layers", "whole", "blocks", 1, 1000),
+    Setting("heads", "whole", "attention heads in a block", 1, 1024),
+    Setting("key_value_heads", "whole", "heads of keys and values, shared by the query heads in equal groups", 1, 1024),
+    Setting("head_width", "whole", "numbers in a head's query and key", 2, 1024),
+    Setting("feed_forward", "whole", "hidden numbers of the fully connected network", 1, 262_144),
+    Setting("tied", "choice", "whether the output matrix is the embedding table", choices=("yes", "no")),
+    Setting("dropout", "number", "share of each part's output set to 0 while training", 0, 0.9),
+    Setting("batch", "whole", "windows in a step, over all ranks", 1, 1_000_000),
+    Setting(
+        "micro_batch", "whole", "windows computed at once by one rank; the step adds their gradients", 1, 1_000_000
+    ),
+    Setting("learning_rate", "number", "of Muon, for the matrices inside blocks", 0, 1e9),
+    Setting("table_learning_rate", "number", "of AdamW, for tables, the output matrix and norms", 0, 1e9),
+    Setting("weight_decay", "number", "share of the learning rate by which matrices shrink each step", 0, 100),
+    Setting("warm_up", "whole", "steps in which the learning rate rises", 0, 1_000_000),
+    Setting("cool_down", "number", "last share of the training in which the learning rate falls to 0", 0, 1),
+    Setting("average", "number", "how much of the running average of the weights each step keeps", 0, 0.99999),
+    Setting(
+        "monitor",
+        "number",
+        "share of the training part held back to choose the best checkpoint; 0: the last is it",
+        0,
+        0.5,
+    ),
+    Setting("evaluate_every", "whole", "steps between evaluations", 1, 1_000_000_000),
+    Setting("checkpoint_every", "whole", "steps between checkpoints", 1, 1_000_000_000),
+    Setting("precision", "choice", "numbers in the matrix products while training", choices=("float32", "bfloat16")),
+    Setting("attention", "choice", "the path of attention while training", choices=("plain", "unfused", "fused")),
+    Setting("seed", "whole", "of the first weights, the order of data and dropout", 0, 2**31 - 1),
+)
+BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+MINUTES = Setting("minutes", "number", "time from the command's start to the last score", 0.001, 1_000_000)
+STEPS = Setting("steps", "whole", "optimiser steps, instead of minutes", 1, 1_000_000_000)
+
+
+def checked(given: Mapping[str, Any]) -> dict[str, Value]:
+    """The settings that were given (not None), each in its type. Raises RegardError for unknown names and bad values."""
+    known = {**BY_NAME, "minutes": MINUTES, "steps": STEPS}
+    result = {}
+    for name, value in given.items():
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            raise RegardError(
+                name, "there is no such setting", f"did you mean {near[0]}?" if near else "see `regard train --help`"
+            )
+        if value is not None:
+            result[name] = known[name].check(value)
+    if "minutes" in result and "steps" in result:
+        raise RegardError("--minutes and --steps", "they contradict each other", "give one of the two")
+    return result

@@ -1,0 +1,64 @@
+"""What a task answers, so that one loop trains them all; and the order in which its examples are seen."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from torch import Tensor, nn
+
+from regard.training.settings import Value
+
+
+class Examples(Protocol):
+    """What is learnt from: numbered examples."""
+
+    def __len__(self) -> int: ...
+
+    def size(self, example: int) -> int:
+        """How much work the example is, in tokens."""
+
+
+class Task(Protocol):
+    """A question asked of the transformer. See tasks/language.py for a whole one."""
+
+    name: str
+
+    def build(self, settings: Mapping[str, Value]) -> nn.Module:
+        """A module of these settings, its weights not yet chosen."""
+
+    def batch(self, ids: np.ndarray, rng: np.random.Generator) -> Any:
+        """The examples of ids (count, 2), each (epoch, example), as tensors."""
+
+    def loss(self, model: nn.Module, batch: Any, average: nn.Module) -> tuple[Tensor, Tensor]:
+        """(sum of the losses in nats, how many targets): the loop divides, over pieces and ranks alike."""
+
+    def evaluate(self, model: nn.Module) -> dict[str, Any]:
+        """The scores on the whole held-out part, beside the dumb answers' (`baselines`)."""
+
+
+class Order:
+    """Which examples a step sees: a pure function of (seed, step), so that resuming needs no saved iterator.
+
+    Each epoch is all examples once, in an order of its own; a step may cross from one epoch to the next.
+    """
+
+    def __init__(self, examples: int, batch: int, seed: int) -> None:
+        self.examples, self.batch, self.seed = examples, batch, seed
+        self._kept: dict[int, np.ndarray] = {}
+
+    def ids(self, step: int) -> np.ndarray:
+        """(batch, 2): epoch and example of each item of the step, which counts from 0."""
+        epochs, places = np.divmod(np.arange(step * self.batch, (step + 1) * self.batch), self.examples)
+        for epoch in [e for e in self._kept if e < epochs[0]]:
+            del self._kept[epoch]
+        chosen = [self._epoch(int(epoch))[place] for epoch, place in zip(epochs, places, strict=True)]
+        return np.stack([epochs, np.array(chosen)], axis=1)
+
+    def _epoch(self, epoch: int) -> np.ndarray:
+        if epoch not in self._kept:
+            self._kept[epoch] = np.random.default_rng((self.seed, epoch)).permutation(self.examples)
+        return self._kept[epoch]
+
+    def epochs(self, steps: int) -> float:
+        """How often each example has been seen after so many steps."""
+        return steps * self.batch / self.examples
