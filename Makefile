@@ -1,0 +1,74 @@
+# Everything that can be done here; bare `make` lists it. All paths are relative, so the folder may have any name.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+PLAY := src/regard/data/bundled/shakespeare.txt
+SPOKEN := A robot must obey the orders given it by human beings
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint types imports units docs quick pages torture bench clean
+
+help: ## what you can do here
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+
+setup: $(READY) ## the virtual environment .venv; made again only when what it depends on changed
+
+demo: setup ## trains 3 minutes on the bundled Shakespeare, speaks, and draws its attention (runs/demo)
+	$(BIN)/regard train $(PLAY) --minutes 3 --out runs/demo
+	$(BIN)/regard predict runs/demo "ROMEO:" --tokens 200
+	$(BIN)/regard look runs/demo "$(SPOKEN)" --save runs/demo/heads.png --overwrite
+	@echo "its attention, every head: runs/demo/heads.png"
+
+test: setup lint types imports units docs ## everything that CI runs, in the same order
+
+check: setup lint types imports quick ## the quick part of it: no training, no other process
+
+lint: $(READY) ## style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY) ## mypy, strict
+	$(BIN)/mypy
+
+imports: $(READY) ## who may import whom: the layers in pyproject.toml
+	$(BIN)/lint-imports
+
+units: $(READY) ## the tests of the code
+	$(BIN)/python -m pytest -q --ignore=tests/docs --ignore=tests/torture
+
+docs: $(READY) ## the tests of the pages: each command and snippet runs
+	$(BIN)/python -m pytest -q tests/docs
+
+quick: $(READY)
+	$(BIN)/python -m pytest -q tests/model tests/tokens tests/data tests/decoding
+
+pages: $(READY) ## writes docs/commands.md and docs/promises.md anew, from --help and the tests' names
+	$(BIN)/python scripts/commands.py
+	$(BIN)/python scripts/promises.py
+
+torture: $(READY) ## the long runs of kills and faults, with their tables
+	$(BIN)/python -m pytest -s tests/torture
+
+bench: $(READY) ## every benchmark, one after another, with its table
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+
+clean: ## removes .venv and what the tools keep; trained runs stay
+	rm -rf .venv build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src tests scripts benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+# The stamp holds the folder it was made in: an environment that was moved or copied has wrong paths inside.
+ifneq ($(wildcard $(READY)),)
+ifneq ($(shell cat $(READY)),$(CURDIR))
+$(shell rm -rf .venv)
+endif
+endif
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "regard needs Python 3.11 or newer; name one: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "Python's venv is missing; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	$(BIN)/python -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@printf '%s' "$(CURDIR)" > $@
