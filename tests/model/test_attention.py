@@ -156,6 +156,16 @@ def test_every_path_gives_what_the_plain_one_gives(
         close(x.grad, y.grad, 5 * TOLERANCE[dtype])
 
 
+@pytest.mark.parametrize("mask", [MASKS["causal"], MASKS["full"], MASKS["blind rows"]], ids=lambda mask: mask.kind)
+@pytest.mark.parametrize("path", ["unfused", "fused"])
+@pytest.mark.parametrize("name", ["dot", "scaled by 0.7"])
+def test_every_path_keeps_the_scores_own_scale(name: str, path: str, mask: Mask) -> None:
+    query, key, value = inputs(mask)
+    close(
+        PATHS[path](query, key, value, mask, SCORES[name]).out, plain(query, key, value, mask, SCORES[name]).out, 1e-12
+    )
+
+
 def close(actual: Tensor, expected: Tensor, tolerance: float) -> None:
     torch.testing.assert_close(actual.double(), expected, atol=tolerance, rtol=tolerance)
 
@@ -218,6 +228,14 @@ def test_the_kernel_gives_its_rows_log_sum_exp(mask: Mask, dtype: torch.dtype) -
     scores = ScaledDot()(query.double(), key.double()).masked_fill(~mask.matrix()[:, None], -math.inf)
     seeing = mask.matrix().any(-1)[:, None].expand(BATCH, HEADS, mask.n)
     torch.testing.assert_close(attended.logsumexp[seeing].double(), scores.logsumexp(-1)[seeing], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("mask", [MASKS["causal"], MASKS["full"]], ids=lambda mask: mask.kind)
+def test_another_device_takes_torchs_own_choice_of_kernel(mask: Mask) -> None:
+    query, key, value = (x.to("meta") for x in inputs(mask, 6, 3))  # a device without numbers: sizes and names only
+    attended = fused(query, key, value, mask, ScaledDot())
+    assert attended.out.shape == query.shape
+    assert (attended.logsumexp, attended.kernel) == (None, "scaled_dot_product_attention")
 
 
 @pytest.mark.parametrize("path", PATHS)
