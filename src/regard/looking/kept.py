@@ -4,10 +4,10 @@ Shapes: n query positions; m key positions; heads of queries; groups of keys and
 d numbers in a head's query; width of the residual stream. There is no batch: a recording is of one example.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -23,6 +23,16 @@ LONGEST = 8192
 PARTS = ("query", "key", "value", "out")
 """What is kept of a call, and marked."""
 KINDS = ("text", "first", "end", "class", "register", "patch")
+
+
+class Tokenizer(Protocol):
+    """What is asked of a tokenizer here."""
+
+    def token_bytes(self, token: int, /) -> bytes:
+        """The token's exact bytes; none for a special one."""
+
+    def label(self, token: int, /) -> str:
+        """Visible signs for one token."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +53,15 @@ class Tokens:
         return len(self.ids)
 
     @classmethod
-    def of(cls, ids: Iterable[int], token_bytes: Callable[[int], bytes], label: Callable[[int], str]) -> "Tokens":
-        """Tokens of a text, from a tokenizer's two answers. Raises RegardError if there is none."""
+    def of_text(cls, ids: Iterable[int], tokenizer: Tokenizer) -> "Tokens":
+        """Tokens of a text. Raises RegardError if there is none."""
         given = tuple(int(i) for i in ids)
         if not given:
             raise RegardError("input", "it has no tokens", "give at least one character")
-        pieces = tuple(token_bytes(i) for i in given)
+        pieces = tuple(tokenizer.token_bytes(i) for i in given)
         ends = [0, *np.cumsum([len(piece) for piece in pieces]).tolist()]
         kinds = tuple("text" if piece else "end" if at else "first" for at, piece in enumerate(pieces))
-        return cls(given, pieces, tuple(label(i) for i in given), tuple(pairwise(ends)), kinds)
+        return cls(given, pieces, tuple(tokenizer.label(i) for i in given), tuple(pairwise(ends)), kinds)
 
 
 @dataclass(frozen=True)
