@@ -4,6 +4,7 @@ Rank 0 reads the data, decides, writes and prints; the other ranks are told what
 """
 
 import json
+import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
 from importlib import import_module
@@ -16,7 +17,7 @@ import torch
 from regard import __version__, files
 from regard.data.open import open_source
 from regard.data.text import TextSource
-from regard.errors import Notice, RegardError
+from regard.errors import Notice, RegardError, printable
 from regard.tasks import TASKS
 from regard.tasks.text_plan import Budget
 from regard.training.folders import CONFIG, DATA, FORMAT, find_folder, read_config
@@ -94,6 +95,21 @@ def load_base(path: str) -> Any:
     return load(path)
 
 
+def _leave_nothing(folder: Path, was_there: bool, parent_was_there: bool) -> None:
+    """A refusal before config.json leaves nothing behind (bad-inputs, rule 1)."""
+    if not was_there and folder.is_dir() and not (folder / CONFIG).exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        if not parent_was_there and not any(folder.parent.iterdir()):
+            folder.parent.rmdir()
+
+
+def summary(source: TextSource) -> str:
+    """What was found, in numbers."""
+    documents = "1 document" if source.documents == 1 else f"{source.documents:,} documents"
+    return (f"read {printable(source.name)}: {documents}, {source.characters:,} characters ({len(source.distinct):,} different)\n"
+            f"  {source.train_characters:,} characters to learn from, {source.held_out_characters:,} held out")  # fmt: skip
+
+
 def _opener(folder: Path, kind: str, ranks: Ranks) -> Any:
     def opened(settings: Mapping[str, Any], model: Mapping[str, Any] | None) -> Any:
         return task_of(kind).open(folder, settings, ranks, model)
@@ -130,6 +146,8 @@ class Leader:
         self.notices += found.notices
         if not found.finished:
             files.probe(folder)
+            self.stack.callback(_leave_nothing, folder, folder.exists(), folder.parent.exists())
+            files.make_folder(folder)
             self.stack.enter_context(files.Lock(folder, no_lock=self.request.no_lock))
         kind = read_config(folder)["kind"] if found.resumed else ""
         if not found.resumed:
@@ -140,8 +158,7 @@ class Leader:
         """Tokenises into the folder and chooses every setting."""
         request, source = self.request, self.source
         assert source is not None
-        for line in source.summary():
-            self.terminal.line(line)
+        self.terminal.line(summary(source))
         base = load_base(request.base) if request.base else None
         plan = Plan(request.settings)
         plan.choose("seed", 0, "any number; another one gives other first weights and another order")

@@ -31,7 +31,7 @@ def choose_tokens(plan: Plan, source: TextSource) -> None:
         )
     if plan["tokens"] == "characters":
         return
-    pieces = int(2 ** np.clip(np.log2(max(characters, 1)) / 2 - 1, 6, 14))  # 2^9 at 1 M, 2^12 at 64 M characters
+    pieces = int(2 ** round(np.clip(np.log2(max(characters, 1)) / 2 - 1, 6, 14)))  # 512 at 1 M, 4,096 at 64 M characters
     whole = _characters_worth_a_token(multi_byte, sum(source.distinct.values()))
     why = f"the 256 bytes and about {pieces:,} pieces for {characters:,} characters"
     if whole:

@@ -130,8 +130,8 @@ def _go_on(request: Request, folder: Path, config: dict[str, Any],
             )
         elif (changed := source(request, folder).differs(fingerprint)) is not None:
             if not request.accept_new_data:
-                raise RegardError(changed, f"it is not what {folder} was trained on",
-                                  "restore it, choose another --out, or give --accept-new-data")  # fmt: skip
+                raise RegardError(str(folder), f"the data are not what it was trained on: {changed}",
+                                  "restore them, choose another --out, or give --accept-new-data")  # fmt: skip
             notices.append(Notice("data files changed since the run began; its own tokens are used", 1, (changed,)))
     end = is_finished(folder)
     longer = end is not None and (end.get("minutes"), end.get("steps")) != (request.minutes, request.steps)

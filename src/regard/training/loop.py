@@ -80,7 +80,7 @@ class Learner:
             with adding(self.called, k == len(pieces) - 1), self._precision():
                 loss, targets = self.task.loss(self.called, batch, self.average.model)
             loss.backward()
-            total, count = total + float(loss), count + float(targets)
+            total, count = total + loss.item(), count + targets.item()
         total, count = ranks.sum(total, count)
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         torch._foreach_mul_(gradients, ranks.count / max(count, 1.0))  # DDP has averaged over the ranks
