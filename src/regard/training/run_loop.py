@@ -71,6 +71,7 @@ class Training:
         """What a crash left; the lock is ours, so nobody else is writing it."""
         files.set_aside_damaged(self.folder, say=self.report.notice)
         files.remove_leftovers(self.folder, say=self.report.notice)
+        files.prune(self.folder)  # a kill between a commit and its prune leaves one too many
         if self.report.log is not None and self.report.log.torn is not None:
             self.report.notice(self.report.log.torn)
 
@@ -103,15 +104,17 @@ class Training:
             self.report.sample(self.done, self.task.sample(model))
 
     def _save(self, final: bool = False) -> None:
-        """Decision 9: the average is what is evaluated; the raw weights and the optimiser's numbers are for resuming."""
+        """Decision 9: the average is what is evaluated; raw weights and optimiser's numbers are for resuming."""
         if self.saved == self.done:
             return
         score = self.task.monitor(self.learner.average.model)
+        where = None
         if self.ranks.first:
             content = checkpoint.contents(self.learner, self.done, self.clock.used)
-            files.commit_checkpoint(self.folder, self.done, content, score, self.report.log, final=final,
-                                    say=self.report.notice)  # fmt: skip
-        self.saved = self.done
+            where = files.commit_checkpoint(self.folder, self.done, content, score, self.report.log, final=final,
+                                            say=self.report.notice)  # fmt: skip
+        if self.ranks.told({"saved": where is not None})["saved"]:
+            self.saved = self.done
 
     def _finish(self) -> None:
         """The last checkpoint first, so that a crash while scoring loses nothing; then the score of the best one."""
