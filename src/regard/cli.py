@@ -119,15 +119,16 @@ def train(paths: tuple[str, ...], plan: bool, json_: bool, base: str | None, out
                       fresh=fresh, no_lock=no_lock, began=BEGAN)  # fmt: skip
     terminal = Terminal()
     if plan:
-        planned = make_plan(request, terminal)
+        planned = make_plan(request, terminal, load)
         answer({"plan": planned.to_json()}) if json_ else say(plan_text(planned.to_json()))
         return
-    run = load(run_session(request, terminal))
+    run = load(run_session(request, terminal, load))
     if int(os.environ.get("RANK", "0")) > 0:
         return
     info = run.info()
-    result = {**run.facts, "seconds": time.monotonic() - BEGAN, **(info["scores"] or {}), "steps": info["step"],
-              "tokens_per_second": info["tokens_per_second"], "plan": info["plan"], "folder": str(run.path)}  # fmt: skip
+    figures = {"steps": info["step"], "tokens_per_second": info["tokens_per_second"]}
+    result = {**run.facts, "seconds": time.monotonic() - BEGAN, **(info["scores"] or {}), **figures,
+              "plan": info["plan"], "folder": str(run.path)}  # fmt: skip
     answer(result) if json_ else say(trained_text(run, info))
 
 
@@ -175,11 +176,11 @@ def predict(run: str, prompts: tuple[str, ...], json_: bool, **options: Any) -> 
 @click.option("--save", metavar="FILE", help="x.svg or x.png: a picture of every head; x.regard: the recording.")
 @click.option("--head", metavar="L.H", help="Draw this one head of this layer, large; both count from 0.")
 @click.option("--prove", is_flag=True, help="Prove a saved recording again.")
-@click.option("--run", "run_", metavar="RUN", help="The run that a saved recording was made of, for all of its checks.")
+@click.option("--run", "run_", metavar="RUN", help="The run that a recording was made of, for all of its checks.")
 @click.option("--overwrite", is_flag=True, help="Replace the file that --save names.")
 @as_json
-def look(what: str, text: str | None, save: str | None, head: str | None, prove: bool, run_: str | None, overwrite: bool,
-         json_: bool) -> None:  # fmt: skip
+def look(what: str, text: str | None, save: str | None, head: str | None, prove: bool, run_: str | None,
+         overwrite: bool, json_: bool) -> None:  # fmt: skip
     """Record what every head of RUN looks at in TEXT; or open a saved recording, x.regard.
 
     \b
@@ -339,8 +340,8 @@ def scores_text(scores: dict[str, Any]) -> str:
     lines = [
         f"{name:<16}{s['nats_per_token']:>12.4f}{s['bits_per_byte']:>12.4f}{s['perplexity']:>12.2f}" for name, s in rows
     ]
-    tail = f"{scores['tokens']:,} tokens in disjoint windows; {scores['nats_per_token_sliding']:.4f} nats/token sliding by half"
-    return "\n".join([head, *lines, tail])
+    sliding = f"{scores['nats_per_token_sliding']:.4f} nats/token sliding by half"
+    return "\n".join([head, *lines, f"{scores['tokens']:,} tokens in disjoint windows; {sliding}"])
 
 
 def trained_text(run: Any, known: dict[str, Any]) -> str:
@@ -390,7 +391,7 @@ def runs_text(found: list[dict[str, Any]]) -> str:
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
-    """Exit codes (bad-inputs, rule 2): 0 done; 2 the command or the data; 1 regard or the machine; a signal dies of itself."""
+    """Exit codes (bad-inputs, rule 2): 0 done; 2 the command or the data; 1 regard or the machine; or a signal's."""
     arguments = sys.argv[1:] if argv is None else argv
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
@@ -424,11 +425,8 @@ def refusals(debug: bool) -> Iterator[None]:
     except MemoryError:
         fail("memory: there is not enough; lower --batch, --context or --width", 1, debug)
     except Exception as error:
-        fail(
-            f"this is a fault of regard ({type(error).__name__}: {error}); give --debug for the traceback and report it",
-            1,
-            debug,
-        )
+        what = f"this is a fault of regard ({type(error).__name__}: {error})"
+        fail(f"{what}; give --debug for the traceback and report it", 1, debug)
 
 
 def usage_sentence(error: click.UsageError) -> str:

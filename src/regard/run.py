@@ -52,8 +52,8 @@ def train(
 ) -> "Run":  # fmt: skip
     """Trains on files and folders for so many minutes (5 unless given) or steps; returns the run.
 
-    settings: those of regard.training.settings, by name. The same call again goes on with an unfinished run, and returns
-    a finished one. Raises RegardError for what cannot be trained, and KeyboardInterrupt, all saved, after Ctrl-C.
+    settings: those of regard.training.settings, by name. The same call again goes on with an unfinished run, and
+    returns a finished one. Raises RegardError for what cannot be trained, KeyboardInterrupt, all saved, after Ctrl-C.
     """
     from regard.session import run_session
     from regard.training.report import Terminal
@@ -68,7 +68,7 @@ def train(
         encoding=encoding, skip_bad=skip_bad, text_key=text_key, tensorboard=tensorboard,
         accept_new_data=accept_new_data, fresh=fresh,
     )  # fmt: skip
-    return load(run_session(request, Terminal(quiet=quiet)))
+    return load(run_session(request, Terminal(quiet=quiet), load))
 
 
 class Run:
@@ -93,7 +93,8 @@ class Run:
             digest = hashlib.sha256((self.path / DATA).read_bytes()).hexdigest()[:16]
         except OSError:
             digest = None
-        return {"run": self.path.name, "task": self.config["task"], "data": {"name": self.config["name"], "digest": digest},
+        data = {"name": self.config["name"], "digest": digest}
+        return {"run": self.path.name, "task": self.config["task"], "data": data,
                 "seed": self.config["settings"].get("seed"), "version": __version__}  # fmt: skip
 
     def info(self) -> dict[str, Any]:
@@ -107,7 +108,8 @@ class Run:
                  for name in ("ckpt", "cache") if (self.path / name).is_dir()}  # fmt: skip
         last = max((line["step"] for line in lines if line.get("kind") == "step"), default=0)
         return {
-            **self.facts, "state": "finished" if finished else "unfinished", "step": finished["step"] if finished else last,
+            **self.facts, "state": "finished" if finished else "unfinished",
+            "step": finished["step"] if finished else last,
             "checkpoints": [c.step for c in saved], "bytes": sizes, "minutes": self.config["minutes"],
             "steps": self.config["steps"], "from": self.config["from"], "model": self.config["model"],
             "settings": self.config["settings"], "plan": self.config["plan"],
@@ -188,7 +190,7 @@ class Run:
         return array
 
     def predict(self, prompt: str = "", **sampling: Any) -> str | list[str]:
-        """What the model says after the prompt; a list where samples > 1. sampling: see regard.decoding.sample.Sampling."""
+        """What the model says after the prompt; a list where samples > 1. sampling: see decoding.sample.Sampling."""
         chosen = _sampling(sampling)
         texts = [""] * chosen.samples
         for sample, text in self.stream(prompt, chosen):
@@ -203,10 +205,14 @@ class Run:
 
     def look(self, text: str) -> "Recording":
         """One forward pass over the text, recorded: queries, keys, values, outputs and streams of every layer."""
+        import torch
+
         from regard.looking.record import Tokens, record
+        from regard.model.sequence import Sequence as Places
 
         ids = self._encode(text)
-        return record(self.model, Tokens.of_text(ids, self.tokenizer), run=self.path.name)
+        named = Tokens.of_text(ids, self.tokenizer)
+        return record(self.model, Places.text(torch.tensor([ids])), named, name=self.path.name)
 
     def evaluate(self, *paths: str | Path, encoding: str | None = None, skip_bad: bool = False,
                  text_key: str = "text") -> dict[str, Any]:  # fmt: skip
@@ -241,13 +247,13 @@ class Run:
     ) -> dict[str, Any]:
         """Writes the model for other programs: a folder (hf) or a file (gguf). Returns `files` and `check`, the largest
         difference of logits found on reloading."""
-        if format == "gguf":
-            from regard.pretrained.gguf import export_gguf as export
-        elif format == "hf":
-            from regard.pretrained.export import export_hf as export
-        else:
+        if format not in ("hf", "gguf"):
             raise RegardError("--format", f"{format!r} is not known", "give hf or gguf")
-        result = export(self.model, self.tokenizer, Path(target), dtype=dtype, overwrite=overwrite)
+        from regard.pretrained.export import export_hf
+        from regard.pretrained.gguf import export_gguf
+
+        write: Any = export_gguf if format == "gguf" else export_hf
+        result = write(self.model, self.tokenizer, Path(target), dtype=dtype, overwrite=overwrite)
         return {"files": result.files, "check": result.check}
 
 

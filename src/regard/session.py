@@ -5,16 +5,17 @@ Rank 0 reads the data, decides, writes and prints; the other ranks are told what
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
-from regard import __version__, files
+from regard import files
 from regard.data.open import open_source
 from regard.data.text import TextSource
 from regard.errors import Notice, RegardError, printable
@@ -40,7 +41,11 @@ def choose_device(name: str | None) -> torch.device:
     return torch.device(name)
 
 
-def run_session(request: Request, terminal: Terminal) -> Path:
+Load = Callable[[str], Any]
+"""How a run, or another program's checkpoint, is opened: something with a model and a tokenizer (--from)."""
+
+
+def run_session(request: Request, terminal: Terminal, load: Load) -> Path:
     """Trains, or goes on training, until the end; returns the run's folder.
 
     Raises Stopped after a signal, with what is done saved; RegardError for what cannot be trained.
@@ -49,7 +54,7 @@ def run_session(request: Request, terminal: Terminal) -> Path:
         wish = stack.enter_context(Wish())
         ranks = join(choose_device(request.device))
         stack.callback(ranks.leave)
-        leader = Leader(request, terminal, ranks, stack) if ranks.first else None
+        leader = Leader(request, terminal, ranks, stack, load) if ranks.first else None
         place = ranks.told(leader.find() if leader else None)
         folder = Path(place["folder"])
         if place["finished"]:
@@ -66,18 +71,18 @@ def run_session(request: Request, terminal: Terminal) -> Path:
         task = task_of(config["kind"]).open(folder, config["settings"], ranks, config["model"])
         asked = leader.request if leader is not None else request
         training = stack.enter_context(Training(folder, config, task, asked, ranks, terminal, wish))
-        base = load_base(config["from"]) if config["from"] else None
+        base = load(config["from"]) if config["from"] else None
         training.begin(leader.notices if leader else [], base.model if base is not None else None)
         training.until_the_end()
         return folder
 
 
-def make_plan(request: Request, terminal: Terminal) -> Plan:
+def make_plan(request: Request, terminal: Terminal, load: Load) -> Plan:
     """The plan alone: reads and times, trains nothing and leaves nothing behind."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="regard-plan-")))
         ranks = Ranks(device=choose_device(request.device))
-        leader = Leader(request, terminal, ranks, stack)
+        leader = Leader(request, terminal, ranks, stack, load)
         leader.source = leader.open(request, folder)
         plan, _, _ = leader.plan(folder, Probe(_opener(folder, leader.source.kind, ranks), ranks))
         return plan
@@ -86,13 +91,6 @@ def make_plan(request: Request, terminal: Terminal) -> Plan:
 def task_of(kind: str) -> Any:
     """The task's class, from the visible table in tasks/__init__.py."""
     return import_module(TASKS[kind]).TASK
-
-
-def load_base(path: str) -> Any:
-    """A run, or another program's checkpoint, to go on from."""
-    from regard.run import load
-
-    return load(path)
 
 
 def _leave_nothing(folder: Path, was_there: bool, parent_was_there: bool) -> None:
@@ -106,8 +104,9 @@ def _leave_nothing(folder: Path, was_there: bool, parent_was_there: bool) -> Non
 def summary(source: TextSource) -> str:
     """What was found, in numbers."""
     documents = "1 document" if source.documents == 1 else f"{source.documents:,} documents"
-    return (f"read {printable(source.name)}: {documents}, {source.characters:,} characters ({len(source.distinct):,} different)\n"
-            f"  {source.train_characters:,} characters to learn from, {source.held_out_characters:,} held out")  # fmt: skip
+    characters = f"{source.characters:,} characters ({len(source.distinct):,} different)"
+    parts = f"{source.train_characters:,} characters to learn from, {source.held_out_characters:,} held out"
+    return f"read {printable(source.name)}: {documents}, {characters}\n  {parts}"
 
 
 def _opener(folder: Path, kind: str, ranks: Ranks) -> Any:
@@ -124,8 +123,8 @@ Planned = tuple[Plan, dict[str, Any], float]
 class Leader:
     """Rank 0 before the first step: opens the data, finds and locks the folder, plans, writes what is written once."""
 
-    def __init__(self, request: Request, terminal: Terminal, ranks: Ranks, stack: ExitStack) -> None:
-        self.request, self.terminal, self.ranks, self.stack = request, terminal, ranks, stack
+    def __init__(self, request: Request, terminal: Terminal, ranks: Ranks, stack: ExitStack, load: Load) -> None:
+        self.request, self.terminal, self.ranks, self.stack, self.load = request, terminal, ranks, stack, load
         self.notices: list[Notice] = []
         self.source: TextSource | None = None
 
@@ -159,7 +158,7 @@ class Leader:
         request, source = self.request, self.source
         assert source is not None
         self.terminal.line(summary(source))
-        base = load_base(request.base) if request.base else None
+        base = self.load(request.base) if request.base else None
         plan = Plan(request.settings)
         plan.choose("seed", 0, "any number; another one gives other first weights and another order")
         prepared = task_of(source.kind).prepare(source, plan, folder, base)
@@ -179,7 +178,7 @@ class Leader:
             "model": model, "settings": plan.settings, "plan": plan.to_json(), "given": request.given,
             "minutes": request.minutes, "steps": request.steps, "reserve": reserve, "from": request.base,
             "paths": [p if p == "-" else str(Path(p).absolute()) for p in request.paths], "reading": request.reading,
-            "versions": {"regard": __version__, "torch": torch.__version__},
+            "versions": {"regard": version("regard"), "torch": torch.__version__},
         }  # fmt: skip
         files.write(folder / DATA, json.dumps(source.fingerprint(), indent=1).encode(), overwrite=True)
         files.write(folder / CONFIG, json.dumps(config, indent=1).encode(), overwrite=True)

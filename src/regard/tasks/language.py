@@ -223,8 +223,8 @@ class Prepared:
 def nats_of_windows(task: Language, model: nn.Module, tokens: np.ndarray, stride: int) -> float:
     """Nats of all tokens but the first, each predicted once, in windows of the context that move on by stride.
 
-    A window's targets are those that no earlier window had; with stride < context each but the first few is predicted from
-    at least context - stride tokens. Ranks share the windows; all of them must call this.
+    A window's targets are those that no earlier window had; with stride < context each but the first few is predicted
+    from at least context - stride tokens. Ranks share the windows; all of them must call this.
     """
     total = 0.0
     groups = list(_groups(len(tokens) - 1, task.context, stride))

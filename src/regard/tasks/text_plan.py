@@ -52,7 +52,8 @@ def choose_as_in(plan: Plan, config: TransformerConfig) -> None:
     a = config.attention
     for name, value in (("width", config.width), ("layers", config.layers), ("head_width", a.head_width),
                         ("heads", a.heads), ("key_value_heads", a.key_value_heads),
-                        ("feed_forward", config.feed_forward.width), ("tied", "yes" if config.tied else "no")):  # fmt: skip
+                        ("feed_forward", config.feed_forward.width),
+                        ("tied", "yes" if config.tied else "no")):  # fmt: skip
         plan.fix(name, value, why)
 
 
@@ -72,10 +73,12 @@ def choose_all(
     if reason:
         plan.choose("precision", "float32", reason)
         plan.choose("attention", "unfused" if plan["context"] <= 512 else "fused", reason)
-        step_seconds = plan["batch"] * plan["context"] * work(plan, vocabulary) / rate
+        step_seconds = float(plan["batch"] * plan["context"] * work(plan, vocabulary) / rate)
     else:
         step_seconds = choose_path(plan, budget, probe, model)
-    reserve = 1.0 + (train > 0) * 3.2 * held_out * step_seconds / (plan["batch"] * plan["context"]) * EVALUATION_SHARE
+    # Scored twice, once in windows that slide by half, which is as much again: three times; and a little for luck.
+    token_seconds = step_seconds / int(plan["batch"] * plan["context"])
+    reserve = 1.0 + 3.2 * held_out * token_seconds * EVALUATION_SHARE
     choose_by_time(plan, train, vocabulary, max(budget.left() - reserve, 0.1), step_seconds)
     return reserve
 
@@ -135,7 +138,7 @@ def learns_the_same(plan: Plan, fast: Timing, probe: Probe, model: dict[str, Any
 def has_bfloat16(device: str) -> bool:
     """Whether the machine multiplies bfloat16 natively; emulated it is slower than float32."""
     if device == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities() if device == "cpu" else {}
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "sve_bf16"))
 
@@ -143,8 +146,8 @@ def has_bfloat16(device: str) -> bool:
 def choose_context(plan: Plan, train: int, held_out: int, longest: int = 8192) -> str | None:
     """Sets the context; returns what to say if it had to be shorter than usual or than asked.
 
-    train, held_out: tokens of the two parts; longest: the checkpoint's. Raises RegardError where there is too little text
-    (T2) or more is asked than the checkpoint can.
+    train, held_out: tokens of the two parts; longest: the checkpoint's. Raises RegardError where there is too little
+    text (T2) or more is asked than the checkpoint can.
     """
     if int(plan.given.get("context", 0)) > longest:
         raise RegardError("--context", f"{plan.given['context']} is more than the checkpoint's {longest}", "give less")
@@ -183,7 +186,8 @@ def choose_sizes(plan: Plan, train: int, vocabulary: int, budget: Budget, rate: 
 
     def seen(shape: Shape) -> float:
         # Wider products use the machine better: about the fourth root of the width (docs/log.md).
-        return seconds * rate * (shape.width / REFERENCE.width) ** 0.25 / shape.work(plan["context"], vocabulary)
+        faster = float((shape.width / REFERENCE.width) ** 0.25)
+        return seconds * rate * faster / shape.work(plan["context"], vocabulary)
 
     shape = choose_shape(plan, train, plan["context"], seen)
     _choose_batch(plan, seen(shape), train, budget.ranks)
@@ -205,9 +209,8 @@ def _choose_batch(plan: Plan, seen: float, train: int, ranks: int) -> int:
     windows = max(1, train // plan["context"])
     tokens = min(max(seen / STEPS_WANTED, TOKENS_A_STEP), 2**19)
     batch = max(ranks, min(windows, round(tokens / plan["context"])))
-    batch = int(plan.choose("batch", batch, f"{batch * plan['context']:,} tokens a step; more would mean fewer than "
-                                            f"{STEPS_WANTED:,} steps" if seen > STEPS_WANTED * TOKENS_A_STEP else
-                                            f"{batch * plan['context']:,} tokens a step use the machine well"))  # fmt: skip
+    many = f"more would mean fewer than {STEPS_WANTED:,} steps" if seen > STEPS_WANTED * TOKENS_A_STEP else "enough"
+    batch = int(plan.choose("batch", batch, f"{batch * plan['context']:,} tokens a step use the machine well; {many}"))
     if batch < ranks:
         raise RegardError("--batch", f"{batch} windows cannot be shared by {ranks} ranks", "give at least one a rank")
     share = -(-batch // ranks)

@@ -16,7 +16,7 @@ from regard.training.plan import Plan
 TOKENIZER, CACHE = "tokenizer.json", "cache"
 PARTS = ("train", "held_out")
 LEARNT_FROM = 20_000_000
-"""Characters of the training part that a BPE tokenizer is trained on, at most; more changes few merges and takes minutes."""
+"""Characters of the training part that BPE is trained on, at most; more changes few merges and takes minutes."""
 
 
 def choose_tokens(plan: Plan, source: TextSource) -> None:
@@ -31,7 +31,9 @@ def choose_tokens(plan: Plan, source: TextSource) -> None:
         )
     if plan["tokens"] == "characters":
         return
-    pieces = int(2 ** round(np.clip(np.log2(max(characters, 1)) / 2 - 1, 6, 14)))  # 512 at 1 M, 4,096 at 64 M characters
+    pieces = int(
+        2 ** round(np.clip(np.log2(max(characters, 1)) / 2 - 1, 6, 14))
+    )  # 512 at 1 M, 4,096 at 64 M characters
     whole = _characters_worth_a_token(multi_byte, sum(source.distinct.values()))
     why = f"the 256 bytes and about {pieces:,} pieces for {characters:,} characters"
     if whole:

@@ -1,4 +1,4 @@
-"""What is in a checkpoint, and how it comes back: average and raw weights, the optimisers' numbers, the step, the seconds."""
+"""What is in a checkpoint, and how it comes back: averaged and raw weights, optimisers' numbers, step and seconds."""
 
 import json
 import platform
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from regard.errors import Notice, RegardError
+from regard.errors import Notice, RegardError, places
 from regard.files import read_safetensors, safetensors_bytes
 from regard.training.loop import Learner
 
@@ -51,7 +51,7 @@ def _optimiser_arrays(learner: Learner) -> dict[str, np.ndarray]:
 
 
 def restore(learner: Learner, folder: Path) -> dict[str, Any]:
-    """Puts a checkpoint's numbers back, bit for bit; returns its state.json. Raises RegardError for tensors that do not fit."""
+    """Puts a checkpoint's numbers back, bit for bit; returns its state.json. Raises RegardError if they do not fit."""
     load_weights(learner.average.model, folder / MODEL)
     arrays, _ = read_safetensors(folder / OPTIMISER)
     tensors = {name: torch.from_numpy(np.array(stored.array)) for name, stored in arrays.items()}
@@ -73,7 +73,7 @@ def restore(learner: Learner, folder: Path) -> dict[str, Any]:
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Weights from a safetensors file of ours. Raises RegardError naming tensors that are missing, extra or of another shape."""
+    """Weights from a safetensors file of ours. Raises RegardError naming tensors missing, extra or of another shape."""
     arrays, _ = read_safetensors(path)
     put(model, {name: torch.from_numpy(np.array(stored.array)) for name, stored in arrays.items()}, path)
 
@@ -85,8 +85,8 @@ def put(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     wrong = sorted(parameters.keys() ^ tensors.keys())
     wrong += [n for n in parameters.keys() & tensors.keys() if parameters[n].shape != tensors[n].shape]
     if wrong:
-        raise RegardError(str(path), f"{len(wrong)} tensors are missing, extra or of another shape: {', '.join(wrong[:5])}",
-                          "use the checkpoint of this model")  # fmt: skip
+        what = f"tensors missing, extra or of another shape: {places(wrong)}"
+        raise RegardError(str(path), what, "use the checkpoint of this model")
     for name, parameter in parameters.items():
         parameter.copy_(tensors[name])
 

@@ -22,7 +22,8 @@ OURS = {".lock", "cache", "tokenizer.json", DATA, LOG}
 class Source(Protocol):
     """Of a source of data, what tells whether it is the same as before."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def fingerprint(self) -> dict[str, Any]: ...
 
@@ -42,7 +43,7 @@ class Found:
 def find_folder(request: Request, source: Callable[[Request, Path | None], Source]) -> Found:
     """Decision 16. source(request, folder) opens the data, spooling standard input into the folder's cache.
 
-    Raises RegardError for a folder that is not a run (R11), other data (R15), other settings (R16), a newer format (M16).
+    Raises RegardError for a folder that is no run (R11), other data (R15), other settings (R16), a newer format (M16).
     """
     if request.resume is not None:
         folder = Path(request.resume)

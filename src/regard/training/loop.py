@@ -48,7 +48,7 @@ class Learner:
         self.optimisers = optimisers(self.model, settings)
 
     def step(self, number: int, progress: float) -> Step:
-        """Step `number`, counted from 1. Raises RegardError, before the weights are touched, for a loss that is no number."""
+        """Step `number`, counted from 1. Raises RegardError, weights untouched, for a loss that is no number (R20)."""
         began = time.perf_counter()
         loss, targets = self._gradients(number - 1)
         norm = float(torch.nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None]))
@@ -79,7 +79,7 @@ class Learner:
             batch = self.task.batch(piece, np.random.default_rng((seed, index, ranks.rank, k)))
             with adding(self.called, k == len(pieces) - 1), self._precision():
                 loss, targets = self.task.loss(self.called, batch, self.average.model)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             total, count = total + loss.item(), count + targets.item()
         total, count = ranks.sum(total, count)
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
@@ -100,7 +100,7 @@ def adding(model: nn.Module, last: bool) -> AbstractContextManager[None]:
 
 
 def optimisers(model: nn.Module, settings: Mapping[str, Value]) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside blocks, AdamW for the rest; `peak` keeps the learning rate that the schedule scales."""
+    """Muon for the matrices inside blocks, AdamW for the rest; `peak` is the learning rate that the schedule scales."""
     named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     precision = PRECISIONS[str(settings["precision"])]
     matrices = [p for n, p in named if is_hidden_matrix(n, p)]

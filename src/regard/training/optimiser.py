@@ -35,8 +35,8 @@ def orthogonalise(gradient: Tensor, steps: int = 5, precision: torch.dtype = tor
 class Muon(torch.optim.Optimizer):
     """Momentum, orthogonalised; the same numbers as torch.optim.Muon, with equal shapes iterated as one product.
 
-    lr: the step's size for a square matrix; a tall one takes sqrt(rows / columns) times as much. weight_decay: the share of
-    lr by which weights shrink each step. precision: of the iteration (decision: the run's own).
+    lr: the step's size for a square matrix; a tall one takes sqrt(rows / columns) times as much. weight_decay: the
+    share of lr by which weights shrink each step. precision: of the iteration (decision 12: the run's own).
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Muon(torch.optim.Optimizer):
                 self._step_together(parameters, group["lr"], group["weight_decay"], group["momentum"])
 
     def _step_together(self, parameters: list[Tensor], lr: float, weight_decay: float, momentum: float) -> None:
-        gradients = [parameter.grad for parameter in parameters]
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]  # all have one
         for parameter in parameters:
             if "momentum" not in self.state[parameter]:
                 self.state[parameter]["momentum"] = torch.zeros_like(parameter)

@@ -1,4 +1,4 @@
-"""The plan: minutes, data and measured speed become settings, each with its reason, as text that a person can argue with."""
+"""The plan: minutes, data and measured speed become settings, each with its reason, as text that one can argue with."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -79,25 +79,26 @@ class Shape:
         return self.layers * self.width * (4 * self.heads * self.head_width + 3 * self.feed_forward)
 
     def work(self, context: int, vocabulary: int) -> float:
-        """Floating-point operations a token costs in training (Kaplan et al. 2020, table 1, with the attention's part)."""
+        """Floating-point operations a token costs in training, attention included (Kaplan et al. 2020, table 1)."""
         return 6 * (self.parameters + self.width * vocabulary) + 12 * self.layers * self.width * context
 
 
 LADDER = tuple(Shape(*size) for size in (
-    (32, 1), (32, 2), (64, 2), (64, 3), (64, 4), (96, 4), (128, 4), (128, 5), (160, 5), (192, 5), (192, 6), (256, 5), (256, 6),
-    (256, 8), (320, 8), (384, 8), (512, 8), (512, 10), (640, 10), (768, 12), (1024, 12), (1024, 16), (1280, 20),
+    (32, 1), (32, 2), (64, 2), (64, 3), (64, 4), (96, 4), (128, 4), (128, 5), (160, 5), (192, 5), (192, 6), (256, 5),
+    (256, 6), (256, 8), (320, 8), (384, 8), (512, 8), (512, 10), (640, 10), (768, 12), (1024, 12), (1024, 16),
+    (1280, 20),
 ))  # fmt: skip
 
 REFERENCE = Shape(128, 4)
 TOKENS_A_PARAMETER = 2.5
 """Training tokens that each number of the blocks should see: docs/log.md has the runs behind it."""
 PARAMETERS_A_TOKEN = 10.0
-"""A model may have so many times as many numbers as there are different tokens to learn from; beyond, it learns by heart."""
+"""So many times as many numbers as tokens to learn from may a model have; beyond, it learns by heart."""
 SMALLEST = 30_000
 
 
 def choose_shape(plan: Plan, tokens: int, context: int, seen: Callable[[Shape], float]) -> Shape:
-    """The largest of the ladder that the training can feed. tokens: in the training part; seen(shape): tokens it will see."""
+    """The largest of the ladder that the training can feed. tokens: to learn from; seen(shape): tokens it will see."""
     cap = max(SMALLEST, PARAMETERS_A_TOKEN * tokens)
     fed = [s for s in LADDER if s.parameters <= cap and seen(s) >= TOKENS_A_PARAMETER * s.parameters] or [LADDER[0]]
     shape = max(fed, key=lambda s: s.parameters)
@@ -116,7 +117,7 @@ def choose_shape(plan: Plan, tokens: int, context: int, seen: Callable[[Shape], 
 
 
 def choose_regularisation(plan: Plan, epochs: float, steps: float, tokens: int) -> None:
-    """Dropout, decay, average and early choice, from how often each example will be seen (peers: many epochs -> more)."""
+    """Dropout, decay, average and early choice, from how often each example will be seen (more epochs, more of it)."""
     often = f"each part of the text is seen {epochs:.1f} times"
     dropout = next(
         value for limit, value in ((2, 0.0), (5, 0.05), (15, 0.1), (40, 0.2), (float("inf"), 0.3)) if epochs < limit

@@ -5,7 +5,7 @@ Only tensors travel (no pickle): text goes as its bytes. gloo between CPUs, nccl
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +18,7 @@ class Ranks:
     rank: int = 0
     count: int = 1
     local_rank: int = 0
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @property
     def first(self) -> bool:
@@ -26,7 +26,7 @@ class Ranks:
         return self.rank == 0
 
     def share(self, items: int) -> slice:
-        """Which of the step's items are this rank's; the slices of all ranks cover them once, sizes differ by at most 1."""
+        """Which of the step's items are this rank's; all ranks' slices cover them once, sizes differ by at most 1."""
         return slice(items * self.rank // self.count, items * (self.rank + 1) // self.count)
 
     def sum(self, *values: float) -> list[float]:

@@ -149,4 +149,4 @@ def _board(folder: Path) -> Any:
     except ImportError:
         raise RegardError("--tensorboard", "the tensorboard package is not installed",
                           'run: pip install "regard[tensorboard]"') from None  # fmt: skip
-    return SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder))

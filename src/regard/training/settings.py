@@ -1,4 +1,4 @@
-"""Every setting of a training: its name, type, range and meaning. Standard library only: the command's options come from it."""
+"""Every setting of a training: name, type, range, meaning; the command's options come from here (no imports)."""
 
 import math
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ class Setting:
 
 
 def _number(value: object) -> float:
-    """The number, or not-a-number, which is in no range. Python would also take 1_000 and Arabic digits; a person's slip."""
+    """The number, or not-a-number, which is in no range: so are 1_000 and Arabic digits, which Python would take."""
     text = str(value)
     if isinstance(value, bool) or not text.isascii() or "_" in text:
         return math.nan
@@ -98,7 +98,7 @@ STEPS = Setting("steps", "whole", "optimiser steps, instead of minutes", 1, 1_00
 
 
 def checked(given: Mapping[str, Any]) -> dict[str, Value]:
-    """The settings that were given (not None), each in its type. Raises RegardError for unknown names and bad values."""
+    """The settings that were given (not None), each in its type. Raises RegardError for unknown names, bad values."""
     known = {**BY_NAME, "minutes": MINUTES, "steps": STEPS}
     result = {}
     for name, value in given.items():

@@ -1,4 +1,4 @@
-"""Signals: the first one asks to stop after this step, the second stops now; the process then dies of that very signal."""
+"""Signals: the first asks to stop after this step, the second stops now; the process then dies of that very signal."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ class Stopped(KeyboardInterrupt):
 
 
 class Wish:
-    """Whether someone asked to stop. As a context it listens; a HUP that was ignored when we began stays ignored (nohup)."""
+    """Whether someone asked to stop. As a context it listens; a HUP ignored from the start stays ignored (nohup)."""
 
     def __init__(self) -> None:
         self.signal = 0
@@ -46,7 +46,7 @@ class Wish:
 
 
 def die_of(number: int) -> None:
-    """Ends this process as the signal would have, so that the shell sees why; process 1 of a container exits with 128 + number."""
+    """Ends this process as the signal would have, so that the shell sees why; process 1 exits with 128 + number."""
     if os.getpid() == 1:
         os._exit(128 + number)
     signal.signal(number, signal.SIG_DFL)
