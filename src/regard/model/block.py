@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from regard.model.attention import Path, ScaledDot, Score, fused
 from regard.model.cache import Cache
 from regard.model.config import Activation, AttentionConfig, FeedForwardConfig, NormConfig
+from regard.model.kernels import rms_norm
 from regard.model.mask import Mask
 from regard.model.position import Rotation
 
@@ -41,7 +42,7 @@ class RMSNorm(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x.float(), self.weight.shape, self.weight.float(), self.epsilon).to(x.dtype)
+        return rms_norm(x, self.weight, self.epsilon)
 
 
 class LayerNorm(nn.LayerNorm):
@@ -50,6 +51,24 @@ class LayerNorm(nn.LayerNorm):
     def forward(self, x: Tensor) -> Tensor:
         weight, bias = self.weight.float(), self.bias.float()
         return F.layer_norm(x.float(), self.normalized_shape, weight, bias, self.eps).to(x.dtype)
+
+
+class Dropout(nn.Module):
+    """While training, a number is 0 with probability p, else 1 / (1 - p) times itself (Srivastava et al. 2014).
+
+    One byte of chance a number, so p is rounded to 256ths: torch's own draws cost a tenth of a small model's step.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.p, self.zeros = share, round(share * 256)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.zeros == 0:
+            return x
+        chance = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(-(2**63), None)
+        kept = chance.view(torch.uint8)[: x.numel()].view(x.shape) >= self.zeros
+        return x * kept.to(x.dtype).mul_(256 / (256 - self.zeros))
 
 
 def build_norm(config: NormConfig, width: int) -> nn.Module:
@@ -78,7 +97,7 @@ class Attention(nn.Module):
 
     def heads(self, x: Tensor) -> Tensor:
         """(batch, n, heads * head_width) -> (batch, heads, n, head_width)."""
-        return x.view(*x.shape[:2], -1, self.config.head_width).transpose(1, 2)
+        return x.unflatten(-1, (-1, self.config.head_width)).transpose(1, 2)  # type: ignore[no-any-return, no-untyped-call]
 
     def forward(
         self, x: Tensor, memory: Tensor | None, mask: Mask, rotation: Rotation | None,
@@ -86,9 +105,11 @@ class Attention(nn.Module):
     ) -> Tensor:  # fmt: skip
         """x (batch, n, width) looks at itself, or at memory (batch, m, width) -> (batch, n, width)."""
         source = x if memory is None else memory
-        query = self.query_norm(self.heads(self.query(x)))
-        key = self.key_norm(self.heads(self.key(source)))
-        value = self.heads(self.value(source))
+        if memory is None and self.training:
+            query, key, value = (self.heads(part) for part in together(x, self.query, self.key, self.value))
+        else:
+            query, key, value = self.heads(self.query(x)), self.heads(self.key(source)), self.heads(self.value(source))
+        query, key = self.query_norm(query), self.key_norm(key)
         if rotation is not None:
             query, key = rotation(query), rotation(key)
         if cache is not None:
@@ -99,6 +120,13 @@ class Attention(nn.Module):
             record(site, layer, query, key, value, mask, self.score, out, kernel, logsumexp)
         mixed: Tensor = self.output(out.transpose(1, 2).flatten(-2))
         return mixed
+
+
+def together(x: Tensor, *linears: nn.Linear) -> tuple[Tensor, ...]:
+    """Several projections of the same tokens as one product: while training, joining the weights costs little beside it."""
+    weight = torch.cat([linear.weight for linear in linears])
+    bias = None if linears[0].bias is None else torch.cat([linear.bias for linear in linears])
+    return torch.split(F.linear(x, weight, bias), [linear.out_features for linear in linears], dim=-1)
 
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
@@ -120,7 +148,11 @@ class FeedForward(nn.Module):
         self.activation = ACTIVATIONS[config.activation]
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden = self.activation(self.up(x)) if self.gate is None else self.activation(self.gate(x)) * self.up(x)
+        if self.gate is None:
+            hidden = self.activation(self.up(x))
+        else:
+            gate, up = together(x, self.gate, self.up) if self.training else (self.gate(x), self.up(x))
+            hidden = self.activation(gate) * up
         down: Tensor = self.down(hidden)
         return down
 
@@ -154,7 +186,7 @@ class Block(nn.Module):
         self.memory_norm, self.memory_attention = memory_norm, memory_attention
         self.feed_forward_norm, self.feed_forward = feed_forward_norm, feed_forward
         self.residual = residual
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self, x: Tensor, mask: Mask, rotation: Rotation | None, memory: Tensor | None, memory_mask: Mask | None,

@@ -9,20 +9,23 @@ import torch
 from torch import Tensor, nn
 
 from regard.errors import RegardError
+from regard.model.kernels import rotated
 
 
 @dataclass(frozen=True)
 class Rotation:
-    """The turn of each pair of numbers at each position: cosines and sines, (batch or 1, 1, n, head_width), float32."""
+    """The turn of each pair of numbers at each position: cosines and sines, (batch or 1, 1, n, head_width), float32.
+
+    The sines of the first half carry a minus: pair (a, b) becomes (a cos - b sin, b cos + a sin).
+    """
 
     cos: Tensor
-    sin: Tensor
+    signed_sin: Tensor
 
     def __call__(self, x: Tensor) -> Tensor:
         """x (batch, heads, n, head_width), each pair (i, i + head_width / 2) turned; lengths and the type stay."""
-        first, second = x.chunk(2, dim=-1)
         # turned in float32, then back: the fused kernel wants queries and keys of the values' type (bfloat16)
-        return (x * self.cos + torch.cat((-second, first), dim=-1) * self.sin).to(x.dtype)
+        return rotated(x, self.cos, self.signed_sin)
 
 
 class Rotary(nn.Module):
@@ -47,8 +50,9 @@ class Rotary(nn.Module):
         exponent = torch.arange(0, self.head_width, 2, dtype=torch.float32, device=position.device) / self.head_width
         axis_of_pair = torch.arange(pairs, device=position.device) % position.shape[-1]
         angle = position.float()[..., axis_of_pair] * (1.0 / self.theta**exponent)  # (batch or 1, n, pairs)
-        angle = torch.cat((angle, angle), dim=-1)[:, None]  # (batch or 1, 1, n, head_width)
-        return Rotation(angle.cos(), angle.sin())
+        angle = angle[:, None]  # (batch or 1, 1, n, pairs)
+        cos, sin = angle.cos(), angle.sin()
+        return Rotation(torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1))
 
 
 class Learned(nn.Module):
