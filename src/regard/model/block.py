@@ -123,7 +123,7 @@ class Attention(nn.Module):
 
 
 def together(x: Tensor, *linears: nn.Linear) -> tuple[Tensor, ...]:
-    """Several projections of the same tokens as one product: while training, joining the weights costs little beside it."""
+    """Several projections of the same tokens as one product, which while training is worth joining the weights."""
     weight = torch.cat([linear.weight for linear in linears])
     bias = None if linears[0].bias is None else torch.cat([linear.bias for linear in linears])
     return torch.split(F.linear(x, weight, bias), [linear.out_features for linear in linears], dim=-1)

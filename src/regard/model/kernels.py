@@ -14,17 +14,18 @@ class _RMSNorm(torch.autograd.Function):
     """y = x r w with r = 1 / sqrt(mean(x^2) + epsilon), over the last axis."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
         width = x.shape[-1]
         exact = torch.promote_types(x.dtype, torch.float32)
         squares = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=exact).square_()
         scale = squares.mul_(1 / width).add_(epsilon).rsqrt_()  # (..., 1)
         normed = x * scale
         ctx.save_for_backward(normed, scale, weight)
-        return (normed * weight).to(x.dtype)
+        out: Tensor = (normed * weight).to(x.dtype)
+        return out
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         """dx = r (w g - n mean(n w g)) with n = x r; dw = the sum over tokens of n g."""
         normed, scale, weight = ctx.saved_tensors
         both = normed * gradient  # (..., width)
@@ -38,12 +39,12 @@ class _Rotation(torch.autograd.Function):
     """y = x cos + swap(x) sin: swap exchanges the halves of the last axis, sin carries the first half's sign."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, cos: Tensor, signed_sin: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor, cos: Tensor, signed_sin: Tensor) -> Tensor:
         ctx.save_for_backward(cos, signed_sin)
         return torch.addcmul(x * cos, _swapped(x), signed_sin).to(x.dtype)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         """The turn back: swap is its own transpose, and swapping the signed sine changes its sign."""
         cos, signed_sin = ctx.saved_tensors
         back = torch.addcmul(gradient * cos, _swapped(gradient), signed_sin, value=-1)
@@ -55,12 +56,12 @@ def _swapped(x: Tensor) -> Tensor:
 
 
 def rms_norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
-    """x / sqrt(mean(x^2) + epsilon) * weight over the last axis, statistics in float32: (..., width) -> (..., width)."""
+    """x / sqrt(mean(x^2) + epsilon) * weight over the last axis, statistics in float32: x (..., width)."""
     normed: Tensor = _RMSNorm.apply(x, weight, epsilon)  # type: ignore[no-untyped-call]
     return normed
 
 
 def rotated(x: Tensor, cos: Tensor, signed_sin: Tensor) -> Tensor:
-    """Pairs (i, i + d / 2) of the last axis turned: x (..., d); cos and signed_sin (minus in the first half) broadcast."""
+    """Pairs (i, i + d / 2) of the last axis turned: x (..., d); cos and signed_sin (see above) broadcast."""
     turned: Tensor = _Rotation.apply(x, cos, signed_sin)  # type: ignore[no-untyped-call]
     return turned
