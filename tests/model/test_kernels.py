@@ -1,10 +1,10 @@
-"""Norm and rotation with written gradients, held to the plain formulas; the cheap dropout, to its probabilities."""
+"""Norm, rotation and gate with written gradients, held to the plain formulas; the cheap dropout to its chances."""
 
 import pytest
 import torch
 
 from regard.model.block import Dropout
-from regard.model.kernels import rms_norm, rotated
+from regard.model.kernels import rms_norm, rotated, swiglu
 
 SHAPES = [(3, 5, 7, 8), (2, 11, 6), (1, 2), (13, 4)]
 
@@ -42,6 +42,15 @@ def test_rotation_and_its_gradient_are_the_formulas(shape: tuple[int, ...]) -> N
     angle = torch.randn(*shape[-2:-1], shape[-1] // 2, dtype=torch.float64)
     torch.testing.assert_close(rotated(x, *tables(angle)), plain_rotation(x, angle))
     assert torch.autograd.gradcheck(lambda a: rotated(a, *tables(angle)), (x,))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_gate_and_its_gradient_are_the_formulas(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(5)
+    x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    gate, up = x.chunk(2, dim=-1)
+    torch.testing.assert_close(swiglu(x), gate * torch.sigmoid(gate) * up)
+    assert torch.autograd.gradcheck(swiglu, (x,))
 
 
 def test_a_norm_of_zeros_stays_zeros_without_nan_gradients() -> None:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from regard.model.attention import Path, ScaledDot, Score, fused
 from regard.model.cache import Cache
 from regard.model.config import Activation, AttentionConfig, FeedForwardConfig, NormConfig
-from regard.model.kernels import rms_norm
+from regard.model.kernels import rms_norm, swiglu
 from regard.model.mask import Mask
 from regard.model.position import Rotation
 
@@ -106,7 +106,9 @@ class Attention(nn.Module):
         """x (batch, n, width) looks at itself, or at memory (batch, m, width) -> (batch, n, width)."""
         source = x if memory is None else memory
         if memory is None and self.training:
-            query, key, value = (self.heads(part) for part in together(x, self.query, self.key, self.value))
+            sizes = [linear.out_features for linear in (self.query, self.key, self.value)]
+            parts = torch.split(joined(x, self.query, self.key, self.value), sizes, dim=-1)
+            query, key, value = (self.heads(part) for part in parts)
         else:
             query, key, value = self.heads(self.query(x)), self.heads(self.key(source)), self.heads(self.value(source))
         query, key = self.query_norm(query), self.key_norm(key)
@@ -122,11 +124,11 @@ class Attention(nn.Module):
         return mixed
 
 
-def together(x: Tensor, *linears: nn.Linear) -> tuple[Tensor, ...]:
-    """Several projections of the same tokens as one product, which while training is worth joining the weights."""
+def joined(x: Tensor, *linears: nn.Linear) -> Tensor:
+    """Several projections of the same tokens, side by side, as one product: worth it where the tokens are many."""
     weight = torch.cat([linear.weight for linear in linears])
     bias = None if linears[0].bias is None else torch.cat([linear.bias for linear in linears])
-    return torch.split(F.linear(x, weight, bias), [linear.out_features for linear in linears], dim=-1)
+    return F.linear(x, weight, bias)
 
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
@@ -150,9 +152,10 @@ class FeedForward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.gate is None:
             hidden = self.activation(self.up(x))
+        elif self.training and self.activation is F.silu:
+            hidden = swiglu(joined(x, self.gate, self.up))
         else:
-            gate, up = together(x, self.gate, self.up) if self.training else (self.gate(x), self.up(x))
-            hidden = self.activation(gate) * up
+            hidden = self.activation(self.gate(x)) * self.up(x)
         down: Tensor = self.down(hidden)
         return down
 

@@ -1,4 +1,4 @@
-"""Norm and rotation with their gradients written out: the same numbers in half the passes over memory.
+"""Norm, rotation and gate with their gradients written out: the same numbers in half the passes over memory.
 
 Between the matrix products of a small model on a CPU, each pass over the tokens' numbers counts as much as arithmetic.
 tests/model/test_kernels.py holds both to the plain formulas, values and gradients.
@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 class _RMSNorm(torch.autograd.Function):
@@ -55,6 +56,28 @@ def _swapped(x: Tensor) -> Tensor:
     return x.roll(x.shape[-1] // 2, -1)
 
 
+class _SwiGLU(torch.autograd.Function):
+    """y = silu(a) b, where x holds a and b side by side; the gradient is written into one array like x."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        gate, up = x.chunk(2, dim=-1)
+        open_ = F.silu(gate)
+        ctx.save_for_backward(x, open_)
+        out: Tensor = open_ * up
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        x, open_ = ctx.saved_tensors
+        gate, up = x.chunk(2, dim=-1)
+        both = torch.empty_like(x)
+        to_gate, to_up = both.chunk(2, dim=-1)
+        torch.mul(gradient, open_, out=to_up)
+        torch.ops.aten.silu_backward.grad_input(gradient * up, gate, grad_input=to_gate)
+        return both
+
+
 def rms_norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
     """x / sqrt(mean(x^2) + epsilon) * weight over the last axis, statistics in float32: x (..., width)."""
     normed: Tensor = _RMSNorm.apply(x, weight, epsilon)  # type: ignore[no-untyped-call]
@@ -65,3 +88,9 @@ def rotated(x: Tensor, cos: Tensor, signed_sin: Tensor) -> Tensor:
     """Pairs (i, i + d / 2) of the last axis turned: x (..., d); cos and signed_sin (see above) broadcast."""
     turned: Tensor = _Rotation.apply(x, cos, signed_sin)  # type: ignore[no-untyped-call]
     return turned
+
+
+def swiglu(x: Tensor) -> Tensor:
+    """silu(gate) * up, of the two side by side: x (..., 2 hidden) -> (..., hidden). Shazeer 2020."""
+    gated: Tensor = _SwiGLU.apply(x)  # type: ignore[no-untyped-call]
+    return gated
