@@ -30,6 +30,7 @@ def machine() -> dict[str, Any]:
 
 def commit() -> str:
     """The commit that was measured, with + where the tree had changes."""
+
     def git(*words: str) -> str:
         return subprocess.run(["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip()
 
@@ -43,14 +44,31 @@ def report(name: str, rows: list[dict[str, Any]], **facts: Any) -> None:
     widths = [max(len(key), *(len(row[k]) for row in cells)) for k, key in enumerate(keys)]
     print("  ".join(key.rjust(w) if k else key.ljust(w) for k, (key, w) in enumerate(zip(keys, widths, strict=True))))
     for row in cells:
-        print("  ".join(cell.rjust(w) if k else cell.ljust(w) for k, (cell, w) in enumerate(zip(row, widths, strict=True))))
+        print(
+            "  ".join(
+                cell.rjust(w) if k else cell.ljust(w) for k, (cell, w) in enumerate(zip(row, widths, strict=True))
+            )
+        )
     RESULTS.mkdir(exist_ok=True)
-    result = {"benchmark": name, "commit": commit(), "date": time.strftime("%Y-%m-%d"), "machine": machine(), **facts, "rows": rows}
+    result = {
+        "benchmark": name,
+        "commit": commit(),
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": machine(),
+        **facts,
+        "rows": rows,
+    }
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
 def _shown(value: Any) -> str:
-    return f"{value:,.4g}" if isinstance(value, float) and abs(value) < 1000 else f"{value:,.0f}" if isinstance(value, float) else str(value)
+    return (
+        f"{value:,.4g}"
+        if isinstance(value, float) and abs(value) < 1000
+        else f"{value:,.0f}"
+        if isinstance(value, float)
+        else str(value)
+    )
 
 
 def product_rate(dtype: Any, size: int = 1024, seconds: float = 1.0) -> float:
