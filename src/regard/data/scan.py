@@ -1,0 +1,134 @@
+"""Reading all files once: counting, leaving out what is no text, splitting, and saying so."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+from regard.data.decode import Entry, LineEnds, TextFile
+from regard.data.held_out import LONG_LINE, repeated_lines, split
+from regard.data.rows import Skipped
+from regard.data.sniff import NotText, Unreadable
+from regard.data.tally import Tally
+from regard.data.text import Read, Reading, TextSource, documents_of, texts_of
+from regard.errors import Notice, RegardError, places
+
+
+def scan(
+    entries: Sequence[Entry], unreadable: Sequence[Unreadable], name: str, reading: Reading, found: Sequence[Notice]
+) -> TextSource:
+    """Reads every file once and counts; `unreadable` and `found` come from the search for them.
+
+    Raises RegardError for a named file that is no text, for a bad row, if too many files of a folder are unreadable
+    (over 1 % and over 3), and if no text is left.
+    """
+    counting = _Counting(reading, unreadable)
+    for entry in entries:
+        counting.read(entry)
+    counting.check(name)
+    tally, files = counting.tally, tuple(counting.files)
+    lengths = tally.lengths()
+    parted = split(lengths, tally.digests())
+    held_out = sum(int(lengths[number]) for number in parted.whole)
+    held_out += sum(int(lengths[number]) - start for number, start in parted.cut.items())
+    repeated, long_lines = repeated_lines(*(texts_of(files, parted, part, reading) for part in ("held_out", "train")))
+    return TextSource(
+        name=name,
+        documents=tally.documents,
+        characters=tally.characters,
+        bytes=tally.utf8_bytes(),
+        lines=tally.lines,
+        distinct=tally.distinct(),
+        train_characters=tally.characters - held_out,
+        held_out_characters=held_out,
+        repeated_share=repeated / max(long_lines, 1),
+        notices=(*found, *counting.notices(), _repetition(repeated, long_lines)),
+        reading=reading,
+        files=files,
+        split=parted,
+    )
+
+
+def _repetition(repeated: int, long_lines: int) -> Notice:
+    share = repeated / max(long_lines, 1)
+    what = f"of {long_lines:,} held-out lines of {LONG_LINE} or more characters also stand in training ({share:.1%})"
+    return Notice(f"{what}; warning: the held-out score flatters" if share > 0.01 else what, repeated)
+
+
+class _Counting:
+    """Reading the files one after the other, and what was left out or changed on the way."""
+
+    def __init__(self, reading: Reading, unreadable: Sequence[Unreadable]) -> None:
+        self.reading, self.tally = reading, Tally()
+        self.files: list[Read] = []
+        self._ends, self._rows = LineEnds(), Skipped()
+        self._not_text: list[RegardError] = []
+        self._unreadable: list[RegardError] = list(unreadable)
+        self._marked: list[str] = []
+        self._seen = len(unreadable)
+
+    def read(self, entry: Entry) -> None:
+        """Counts a file; one inside a folder that is no text or unreadable is only noted."""
+        self._seen += 1
+        file = TextFile(entry, self.reading.encoding)
+        try:
+            chunks = _proved(file) if entry.lenient else file.chunks()
+        except NotText as error:
+            self._not_text.append(error)
+        except Unreadable as error:
+            self._unreadable.append(error)
+        else:
+            self._count(file, chunks)
+
+    def _count(self, file: TextFile, chunks: Iterator[str]) -> None:
+        first = self.tally.documents
+        for document in documents_of(file, chunks, self.reading, self._ends, self._rows):
+            self.tally.add(document)
+        if file.encoding.mark:
+            self._marked.append(f"{file.shown}: {file.encoding.name}")
+        if self.tally.documents > first:
+            self.files.append(Read(file, first, self.tally.documents - first))
+
+    def check(self, name: str) -> None:
+        """Raises RegardError if too much was unreadable, or if no text is left."""
+        bad = self._unreadable
+        if len(bad) > 3 and len(bad) > 0.01 * self._seen:
+            what = f"{len(bad)} of {self._seen} files are unreadable: {places(error.where for error in bad)}"
+            raise RegardError(name, what, f"the first: {bad[0].what}; {bad[0].do}")
+        if not self.tally.documents:
+            others = places(f"{error.where} {error.what}" for error in (*self._not_text, *bad))
+            raise RegardError(
+                name, f"holds no text ({others})" if others else "holds no text", "give one with text in it"
+            )
+
+    def notices(self) -> tuple[Notice, ...]:
+        """What was skipped in all, even if nothing was; then each kind of it, and what was done to the rest."""
+        rows, empty = self._rows, self.tally.empty
+        skipped = len(self._not_text) + len(self._unreadable) + rows.count + empty
+        details = (
+            Notice("files that are not text skipped", len(self._not_text), _named(self._not_text)),
+            Notice("unreadable files skipped", len(self._unreadable), _named(self._unreadable)),
+            Notice("bad rows skipped", rows.count, tuple(rows.places)),
+            Notice("documents of white space alone skipped", empty),
+            Notice("byte order marks obeyed and removed", len(self._marked), tuple(self._marked)),
+            Notice("line ends CR LF made line feeds", self._ends.pairs),
+            Notice("line ends CR made line feeds", self._ends.returns),
+            Notice("names of special tokens in the text taken as ordinary characters", self.tally.marks),
+        )
+        return (Notice("files, rows and documents skipped", skipped), *(notice for notice in details if notice.count))
+
+
+def _named(errors: list[RegardError]) -> tuple[str, ...]:
+    return tuple(f"{error.where} {error.what}" for error in errors)
+
+
+def _proved(file: TextFile) -> Iterator[str]:
+    """The file's chunks, after all of it has proved to be text: a file that is skipped must not be half counted.
+
+    A large file is read twice for it.
+    """
+    reading = file.chunks()
+    begun = list(itertools.islice(reading, 3))
+    if len(begun) < 3:
+        return iter(begun)
+    for _ in reading:
+        pass
+    return file.chunks()
