@@ -5,6 +5,7 @@ BIN := .venv/bin
 READY := .venv/ready
 PLAY := src/regard/data/bundled/shakespeare.txt
 SPOKEN := A robot must obey the orders given it by human beings
+PEER = $(if $(NANOGPT),--nanogpt "$(NANOGPT)")
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check lint types imports units docs quick pages torture bench clean
@@ -50,8 +51,11 @@ pages: $(READY) ## writes docs/commands.md and docs/promises.md anew, from --hel
 torture: $(READY) ## the long runs of kills and faults, with their tables
 	$(BIN)/python -m pytest -s tests/torture
 
-bench: $(READY) ## every benchmark, one after another, with its table
-	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+bench: $(READY) ## every benchmark with its table; NANOGPT=its checkout to have it run beside
+	$(BIN)/python benchmarks/shakespeare.py $(PEER)
+	$(BIN)/python benchmarks/record_cost.py
+	$(BIN)/python benchmarks/generate_speed.py
+	$(if $(NANOGPT),$(BIN)/python benchmarks/train_speed.py $(PEER))
 
 clean: ## removes .venv and what the tools keep; trained runs stay
 	rm -rf .venv build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
