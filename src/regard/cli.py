@@ -1,34 +1,34 @@
 """The command line: parses, calls run.py, prints; nothing else. Heavy imports happen inside the verbs."""
 
-import json
 import os
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from difflib import get_close_matches
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
-from regard import __version__
-from regard.errors import RegardError, printable
-from regard.training.settings import MINUTES, SETTINGS, STEPS
+from regard import __version__, words
+from regard.ending import refusals
+from regard.errors import RegardError
+from regard.options import (
+    Verb,
+    Verbs,
+    argument,
+    as_json,
+    option,
+    overwriting,
+    reading,
+    setting_option,
+    settings_options,
+)
+from regard.streams import answer, asked_lines, prepare, say, shown, tell, utf8, write
+from regard.training.settings import MINUTES, STEPS
 
 BEGAN = time.monotonic()
-
-
-class Verbs(click.Group):
-    """Names the nearest verb for one that does not exist."""
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        if args and not args[0].startswith("-") and args[0] not in self.commands:
-            near = get_close_matches(args[0], self.commands, 1)
-            do = f"did you mean {near[0]}?" if near else "give one of: " + ", ".join(self.commands)
-            raise RegardError(args[0], "there is no such command", do)
-        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -44,58 +44,27 @@ def app(debug: bool) -> None:
     """
 
 
-def as_json(command: Callable[..., Any]) -> Callable[..., Any]:
-    option = click.option(
-        "--json", "json_", is_flag=True, help="One JSON object on standard output, and nothing else there."
-    )
-    return option(command)
-
-
-def reading(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say how text is read."""
-    for option in (
-        click.option("--encoding", help="Of the text, where it is not UTF-8: latin-1, cp1252, utf-16-le ..."),
-        click.option(
-            "--skip-bad", is_flag=True, help="Skip malformed rows of .jsonl, and count them, instead of refusing."
-        ),
-        click.option("--text-key", default="text", show_default=True, help="The key of the text in .jsonl rows."),
-    ):
-        command = option(command)
-    return command
-
-
-def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """One option a setting, from the one table in training/settings.py."""
-    for setting in reversed(SETTINGS):
-        metavar = "|".join(setting.choices) if setting.kind == "choice" else "N" if setting.kind == "whole" else "X"
-        command = click.option(setting.option, setting.name, metavar=metavar, help=setting.meaning.capitalize() + ".")(
-            command
-        )
-    return command
-
-
-@app.command(short_help="Train on files or folders, in the minutes given.")
-@click.argument("paths", nargs=-1)
-@click.option(MINUTES.option, MINUTES.name, metavar="X", help="Time from now to the last score.  [default: 5]")
-@click.option(
-    STEPS.option, STEPS.name, metavar="N", help="Optimiser steps, instead of minutes: the same bits every time."
-)
-@click.option("--plan", is_flag=True, help="Print the plan with a reason for each setting; train nothing.")
-@click.option("--out", help="The run's folder.  [default: runs/NAME]")
-@click.option("--resume", metavar="RUN", help="Go on with this run; all that is not said again is taken from it.")
-@click.option("--from", "base", metavar="FOLDER", help="Start from a run or a Hugging Face checkpoint folder.")
-@click.option("--fresh", is_flag=True, help="Begin anew beside what is there.")
-@click.option("--device", metavar="cpu|cuda|mps", help="Where to compute.  [default: a GPU where there is one]")
-@click.option("--tensorboard", is_flag=True, help="Also write the losses for TensorBoard.")
-@click.option("--accept-new-data", is_flag=True, help="Go on although the data changed.")
-@click.option("--no-lock", is_flag=True, help="For file systems that cannot lock.")
+@app.command(cls=Verb, short_help="Train on files or folders, in the minutes given.")
+@argument("paths", nargs=-1)
+@setting_option(MINUTES, "  [default: 5]")
+@setting_option(STEPS)
+@option("--plan", is_flag=True, help="Print the plan with a reason for each setting; train nothing.")
+@option("--out", metavar="FOLDER", help="The run's folder.  [default: runs/NAME]")
+@option("--resume", metavar="RUN", help="Go on with this run; all that is not said again is taken from it.")
+@option("--from", "base", metavar="FOLDER", help="Start from a run or a Hugging Face checkpoint folder.")
+@option("--fresh", is_flag=True, help="Begin anew beside what is there.")
+@option("--device", metavar="cpu|cuda|mps", help="Where to compute.  [default: a GPU where there is one]")
+@option("--tensorboard", is_flag=True, help="Also write the losses for TensorBoard.")
+@option("--accept-new-data", is_flag=True, help="Go on although the data changed.")
+@option("--no-lock", is_flag=True, help="For file systems that cannot lock.")
 @reading
 @as_json
 @settings_options
 def train(paths: tuple[str, ...], plan: bool, json_: bool, base: str | None, out: str | None, resume: str | None,
           fresh: bool, device: str | None, tensorboard: bool, accept_new_data: bool, no_lock: bool,
           encoding: str | None, skip_bad: bool, text_key: str, **given: Any) -> None:  # fmt: skip
-    """Train on PATHS: text files, folders of them, .jsonl with "text", or - for standard input.
+    """Train on PATHS: text files, folders of them, .jsonl with "text", - for standard input, or shakespeare, which
+    comes with regard.
 
     Every setting that is not given is planned from the data, the minutes and the measured speed; --plan says why.
     The same command again goes on with a run that was stopped.
@@ -103,259 +72,218 @@ def train(paths: tuple[str, ...], plan: bool, json_: bool, base: str | None, out
     \b
     regard train shakespeare.txt --minutes 5
     """
-    from regard.training.settings import checked
+    from regard.run import load, request
 
-    settings = checked(given)
-    if not paths and resume is None:
-        raise RegardError("train", "nothing to learn from was given", "name a file, a folder, or - for standard input")
-    if resume is not None and (out is not None or fresh):
-        raise RegardError("--resume", "it names the run already", "leave out --out and --fresh")
+    if plan and resume is not None:
+        raise RegardError("--plan and --resume", "a run that has begun keeps its plan", "see it by `regard info RUN`")
+    wanted = request(paths, given, out=out, resume=resume, base=base, device=device, encoding=encoding,
+                     skip_bad=skip_bad, text_key=text_key, tensorboard=tensorboard,
+                     accept_new_data=accept_new_data, fresh=fresh, no_lock=no_lock, began=BEGAN)  # fmt: skip
     from regard.session import make_plan, run_session
+    from regard.training.folders import is_finished
     from regard.training.report import Terminal
-    from regard.training.request import Request
 
-    request = Request(paths=paths, given=settings, out=out, resume=resume, base=base, device=device, encoding=encoding,
-                      skip_bad=skip_bad, text_key=text_key, tensorboard=tensorboard, accept_new_data=accept_new_data,
-                      fresh=fresh, no_lock=no_lock, began=BEGAN)  # fmt: skip
     terminal = Terminal()
     if plan:
-        planned = make_plan(request, terminal, load)
-        answer({"plan": planned.to_json()}) if json_ else say(plan_text(planned.to_json()))
+        planned = make_plan(wanted, terminal, load).to_json()
+        answer({"plan": planned}) if json_ else say(words.plan_text(planned))
         return
-    run = load(run_session(request, terminal, load))
+    run = load(run_session(wanted, terminal, load))
     if int(os.environ.get("RANK", "0")) > 0:
         return
-    info = run.info()
-    figures = {"steps": info["step"], "tokens_per_second": info["tokens_per_second"]}
-    result = {**run.facts, "seconds": time.monotonic() - BEGAN, **(info["scores"] or {}), **figures,
-              "plan": info["plan"], "folder": str(run.path)}  # fmt: skip
-    answer(result) if json_ else say(trained_text(run, info))
+    known, end = run.info(), is_finished(run.path) or {}
+    figures = {"steps": known["step"], "tokens_per_second": known["tokens_per_second"]}
+    if json_:
+        reply(run.facts, {**known["scores"], **figures, "plan": known["plan"], "folder": str(run.path)})
+    else:
+        say(words.trained_text(run, known, end.get("sample", "")) + "\n\n" + origin(run))
 
 
-@app.command(short_help="Say what comes after a prompt.")
-@click.argument("run")
+@app.command(cls=Verb, short_help="Say what comes after a prompt.")
+@argument("run")
 @click.argument("prompts", nargs=-1)
-@click.option("--tokens", type=str, metavar="N", help="Tokens to say at most.  [default: 256]")
-@click.option("--temperature", metavar="X", help="0 is greedy.  [default: 0.8]")
-@click.option("--top-k", metavar="N", help="Only the N likeliest tokens.")
-@click.option("--top-p", metavar="X", help="Only the likeliest tokens that make up X of the probability.")
-@click.option("--min-p", metavar="X", help="Only tokens at least X times as likely as the likeliest.")
-@click.option("--repetition-penalty", metavar="X", help="Above 1: tokens that were said before become less likely.")
+@option("--tokens", metavar="N", help="Tokens to say at most.  [default: 256]")
+@option("--temperature", metavar="X", help="0 is greedy.  [default: 0.8]")
+@option("--top-k", metavar="N", help="Only the N likeliest tokens.")
+@option("--top-p", metavar="X", help="Only the likeliest tokens that make up X of the probability.")
+@option("--min-p", metavar="X", help="Only tokens at least X times as likely as the likeliest.")
+@option("--repetition-penalty", metavar="X", help="Above 1: tokens that were said before become less likely.")
 @click.option("--stop", multiple=True, metavar="TEXT", help="Stop before this text; may be given several times.")
-@click.option("--samples", metavar="N", help="Answers to each prompt.  [default: 1]")
-@click.option("--seed", metavar="N", help="Of the random numbers.  [default: 0]")
+@option("--samples", metavar="N", help="Answers to each prompt.  [default: 1]")
+@option("--seed", metavar="N", help="Of the random numbers.  [default: 0]")
 @as_json
-def predict(run: str, prompts: tuple[str, ...], json_: bool, **options: Any) -> None:
+def predict(run: str, prompts: tuple[str, ...], json_: bool, stop: tuple[str, ...], **options: Any) -> None:
     """Say what RUN expects after each of PROMPTS, as it comes; without a prompt, ask for lines.
 
     \b
     regard predict runs/shakespeare "To be, or not to be"
     """
-    loaded = load(run)
-    from regard.decoding.sample import Sampling
+    with opened(run) as loaded:
+        from regard.decoding.sample import Sampling
 
-    sampling = Sampling.of_text(options)
-    for prompt in prompts or asked_lines():
-        if json_:
-            began = time.monotonic()
-            texts = [""] * sampling.samples
-            for sample, text in loaded.stream(prompt, sampling):
-                texts[sample] += text
-            output: Any = texts[0] if sampling.samples == 1 else texts
-            answer(
-                {**loaded.facts, "seconds": time.monotonic() - began, "input": prompt, "output": output, "scores": None}
-            )
-        else:
-            speak(loaded, prompt, sampling)
-    notices(loaded)
+        sampling = Sampling.of_text({**options, "stop": tuple(utf8(text, "--stop") for text in stop)})
+        loaded.check()  # what is wrong with the run is said before a prompt is asked for
+        alone = len(prompts) == 1 and not json_
+        done = failed = 0
+        for raw in prompts or asked_lines():
+            done += 1
+            try:
+                respond(loaded, utf8(raw, f"prompt {done:,}"), sampling, json_)
+            except RegardError as error:
+                if alone or error.code == 1:
+                    raise
+                failed += 1
+                unanswered(loaded, raw, error, json_)
+        notices(loaded)
+        if failed:
+            raise RegardError("predict", f"{failed:,} of {done:,} prompts failed", "correct those that were named")
 
 
-@app.command(short_help="See which head looks where.")
-@click.argument("what")
+@app.command(cls=Verb, short_help="See which head looks where.")
+@argument("what", metavar="RUN")
 @click.argument("text", required=False)
-@click.option("--save", metavar="FILE", help="x.svg or x.png: a picture of every head; x.regard: the recording.")
-@click.option("--head", metavar="L.H", help="Draw this one head of this layer, large; both count from 0.")
-@click.option("--prove", is_flag=True, help="Prove a saved recording again.")
-@click.option("--run", "run_", metavar="RUN", help="The run that a recording was made of, for all of its checks.")
-@click.option("--overwrite", is_flag=True, help="Replace the file that --save names.")
+@option("--save", metavar="FILE", help="x.svg or x.png: a picture of every head; x.regard: the recording.")
+@option("--head", metavar="L.H", help="Only this head of this layer, large; both count from 0.")
+@option("--prove", is_flag=True, help="Show every check of the proof; of a saved recording, make it again.")
+@option("--run", "run_", metavar="RUN", help="The run that a saved recording was made of, for all of its checks.")
+@overwriting
 @as_json
 def look(what: str, text: str | None, save: str | None, head: str | None, prove: bool, run_: str | None,
          overwrite: bool, json_: bool) -> None:  # fmt: skip
-    """Record what every head of RUN looks at in TEXT; or open a saved recording, x.regard.
+    """Record what every head of RUN looks at in TEXT, prove it, and name the strongest heads; or open a saved
+    recording, x.regard.
 
     \b
-    regard look runs/shakespeare "A robot must obey the orders given it by human beings" --save heads.svg
+    regard look runs/shakespeare "A robot must obey" --save heads.svg
+    regard look runs/shakespeare "A robot must obey" --save robot.regard
+    regard look robot.regard --prove --run runs/shakespeare
     """
-    from regard.looking.command import looked
+    saved = what.endswith(".regard") and not os.path.isdir(what)
+    check_look(saved, text, run_, save, overwrite)
+    from regard.look import Look, check_ending
 
-    report = looked(what, text, load, save=save, head=head, prove=prove, run=run_, overwrite=overwrite)
-    answer({**report.facts, "seconds": time.monotonic() - BEGAN}) if json_ else say(report.text)
+    if save is not None:
+        check_ending(save, head)
+    with opened(run_ if saved else what) as run:
+        recording = Look.load(what, run and run.model) if saved else run.look(utf8(text or "", "TEXT"))
+        chosen = None if head is None else recording.head_of(head)
+        if prove or not saved:
+            recording.prove()
+        if save is not None:
+            recording.save(save, overwrite, chosen)
+        notices(run)
+        if json_:
+            kept = {"run": recording.facts.name, "task": "language", "data": None, "seed": recording.facts.seed,
+                    "version": recording.facts.version}  # fmt: skip
+            reply(run.facts if not saved else kept, looked(recording, save))
+        else:
+            say(words.look_text(recording, chosen, save, prove))
+    if recording.proof is not None and any(check.passed is False for check in recording.proof.checks):
+        raise RegardError("proof", recording.badge, "do not trust these numbers, and please report this", 1)
 
 
-@app.command("eval", short_help="Score a run on its held-out part or on other files.")
-@click.argument("run")
-@click.argument("paths", nargs=-1)
+def check_look(saved: bool, text: str | None, run: str | None, save: str | None, overwrite: bool) -> None:
+    """What contradicts itself is refused before anything is loaded."""
+    if saved and text is not None:
+        raise RegardError("TEXT", "a saved recording has its own text", "leave it out")
+    if not saved and text is None:
+        raise RegardError("regard look", "TEXT is missing", "give the text to look at, in quotes")
+    if not saved and run is not None:
+        raise RegardError("--run", "the run is named already", "leave it out; it goes with a saved recording, x.regard")
+    if overwrite and save is None:
+        raise RegardError("--overwrite", "nothing is to be saved", "leave it out, or add --save FILE")
+
+
+@app.command("eval", cls=Verb, short_help="Score a run on its held-out part or on other files.")
+@argument("run")
+@argument("paths", nargs=-1)
 @reading
 @as_json
-def evaluate(run: str, paths: tuple[str, ...], json_: bool, **reading: Any) -> None:
+def evaluate(run: str, paths: tuple[str, ...], json_: bool, **how: Any) -> None:
     """Score RUN on its own held-out part, or on PATHS; beside it, the answers that look at nothing.
 
     \b
+    regard eval runs/shakespeare
     regard eval runs/shakespeare other.txt --json
     """
-    loaded = load(run)
-    scores = loaded.evaluate(*paths, **reading)
-    notices(loaded)
-    if json_:
-        answer({**loaded.facts, "seconds": time.monotonic() - BEGAN, **scores})
-    else:
-        say(scores_text(scores) + "\n" + origin(loaded))
+    with opened(run) as loaded:
+        scores = loaded.evaluate(*paths, **how)
+        notices(loaded)
+        if json_:
+            reply(loaded.facts, scores)
+        else:
+            what = "held-out part" if not paths else Path(paths[0]).name if len(paths) == 1 else f"{len(paths)} files"
+            say(words.scores_text(scores, what) + "\n" + origin(loaded))
 
 
-@app.command(short_help="What a run is, or every run of a folder.")
-@click.argument("path")
+@app.command(cls=Verb, short_help="What a run is, or every run of a folder.")
+@argument("path", default="runs")
 @as_json
 def info(path: str, json_: bool) -> None:
-    """What the run at PATH is, trained on what, its score and its size; or a line for every run in the folder PATH.
+    """What the run at PATH is, trained on what, its score and its size; or a line for every run in the folder PATH,
+    which is runs unless given.
 
     \b
     regard info runs/
     """
-    from regard.run import is_checkpoint_of_others, runs_in
-    from regard.training.folders import CONFIG
+    from regard.run import is_one, runs_in
 
-    folder = Path(path)
-    if (folder / CONFIG).exists() or is_checkpoint_of_others(folder):
-        known = load(path).info()
-        answer(known) if json_ else say(info_text(known))
-        return
-    found = [run.info() for run in runs_in(folder)]
-    answer({"runs": found}) if json_ else say(runs_text(found))
+    if is_one(path):
+        with opened(path) as loaded:
+            known = loaded.info()
+            reply({}, known) if json_ else say(words.info_text(known))
+    else:
+        found = runs_in(Path(path))
+        answer({"runs": found}) if json_ else say(words.runs_text(found))
 
 
-@app.command(short_help="Write the model for other programs.")
-@click.argument("run")
-@click.argument("target")
-@click.option("--format", "format_", default="hf", show_default=True, metavar="hf|gguf",
-              help="hf: a folder for transformers, vLLM, CTranslate2; gguf: a file for llama.cpp.")  # fmt: skip
-@click.option(
-    "--dtype", default="float32", show_default=True, metavar="float32|bfloat16|float16", help="Of the weights."
-)
-@click.option("--overwrite", is_flag=True, help="Replace what TARGET names.")
+@app.command(cls=Verb, short_help="Write the model for other programs.")
+@argument("run")
+@argument("target")
+@option("--format", "format_", type=click.Choice(["hf", "gguf"]), metavar="hf|gguf", default="hf", show_default=True,
+        help="hf: a folder for transformers, vLLM, CTranslate2; gguf: a file for llama.cpp.")  # fmt: skip
+@option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), metavar="TYPE", default="float32",
+        show_default=True, help="Of the weights: float32, bfloat16 or float16.")  # fmt: skip
+@overwriting
 @as_json
 def export(run: str, target: str, format_: str, dtype: str, overwrite: bool, json_: bool) -> None:
-    """Write RUN to TARGET for other programs, reload it, and compare.
+    """Write RUN to TARGET for other programs, read it back, and compare.
 
     \b
     regard export runs/shakespeare folder --format hf
     regard export runs/shakespeare model.gguf --format gguf
     """
-    loaded = load(run)
-    result = loaded.export(target, format_, dtype=dtype, overwrite=overwrite)
-    notices(loaded)
-    if json_:
-        answer({**loaded.facts, "seconds": time.monotonic() - BEGAN, **result})
-    else:
-        say(f"wrote {', '.join(result['files'])}\nreloaded: logits differ by {result['check']:.1e} at most")
+    with opened(run) as loaded:
+        result = loaded.export(target, format_, dtype=dtype, overwrite=overwrite)
+        notices(loaded)
+        reply(loaded.facts, result) if json_ else say(words.exported_text(result))
 
 
-# what is printed
+# what the verbs share
 
 
-def load(path: Any) -> Any:
-    from regard.run import load as load_run
+@contextmanager
+def opened(path: str | None) -> Iterator[Any]:
+    """The run at the path, or None where none is needed; a fault of ours inside leaves its report there (C4)."""
+    if path is None:
+        yield None
+        return
+    from regard.run import load
+    from regard.training.crash import reported_in
 
-    return load_run(path)
+    with reported_in(Path(path)):
+        yield load(path)
 
 
-def answer(result: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
-    sys.stdout.flush()
-
-
-def say(text: str) -> None:
-    sys.stdout.write(text.rstrip("\n") + "\n")
-    sys.stdout.flush()
+def reply(facts: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+    """The JSON object of a verb: whence it is, how long it took, and what the verb found."""
+    answer({**facts, "seconds": time.monotonic() - BEGAN, **result})
 
 
 def notices(run: Any) -> None:
-    for notice in run.notices:
-        sys.stderr.write(f"regard: {notice}\n")
-
-
-def speak(run: Any, prompt: str, sampling: Any) -> None:
-    """Streams to a terminal with control characters shown as escapes, to a pipe as they are (T18)."""
-    shown: Callable[[str], str] = (
-        (lambda t: "\n".join(printable(line) for line in t.split("\n"))) if sys.stdout.isatty() else str
-    )
-    if sampling.samples == 1:
-        for _, text in run.stream(prompt, sampling):
-            sys.stdout.write(shown(text))
-            sys.stdout.flush()
-        sys.stdout.write("\n")
-        return
-    texts = [""] * sampling.samples
-    for sample, text in run.stream(prompt, sampling):
-        texts[sample] += text
-    say("\n\n".join(shown(text) for text in texts))
-
-
-def asked_lines() -> Iterator[str]:
-    """Lines that a person types, or that come through a pipe."""
-    asking = sys.stdin.isatty()
-    while True:
-        if asking:
-            sys.stderr.write("prompt: ")
-            sys.stderr.flush()
-        line = sys.stdin.readline()
-        if not line:
-            return
-        yield line.rstrip("\r\n")
-
-
-def plan_text(choices: list[dict[str, Any]]) -> str:
-    """Setting, value and reason, the reasons wrapped to the width of the terminal."""
-    from textwrap import wrap
-
-    width = terminal_width()
-    lines = []
-    for choice in choices:
-        value = f"{choice['value']:,}" if isinstance(choice["value"], int) else str(choice["value"])
-        reason = wrap(choice["reason"], max(width - 34, 20)) or [""]
-        lines.append(f"{choice['name'].replace('_', '-'):<20}{value:>11}  {reason[0]}")
-        lines += [" " * 33 + more for more in reason[1:]]
-    return "\n".join(lines)
-
-
-def terminal_width() -> int:
-    import shutil
-
-    return min(shutil.get_terminal_size((80, 24)).columns, 120)
-
-
-def scores_text(scores: dict[str, Any]) -> str:
-    """The run's figures, then those of the answers that look at nothing."""
-    rows = [("this run", scores), *scores["baselines"].items()]
-    head = f"{'held-out part':<16}{'nats/token':>12}{'bits/byte':>12}{'perplexity':>12}"
-    lines = [
-        f"{name:<16}{s['nats_per_token']:>12.4f}{s['bits_per_byte']:>12.4f}{s['perplexity']:>12.2f}" for name, s in rows
-    ]
-    sliding = f"{scores['nats_per_token_sliding']:.4f} nats/token sliding by half"
-    return "\n".join([head, *lines, f"{scores['tokens']:,} tokens in disjoint windows; {sliding}"])
-
-
-def trained_text(run: Any, known: dict[str, Any]) -> str:
-    from regard.training.folders import is_finished
-
-    end = is_finished(run.path) or {}
-    sample = "\n".join("  " + printable(line) for line in end.get("sample", "").strip().split("\n"))
-    return "\n".join([
-        scores_text(known["scores"]), "", "it says:", sample, "",
-        f"{run.path} is finished: {known['step']:,} steps, {known['tokens_per_second']:,.0f} tokens/s",
-        origin(run), "",
-        f'regard predict {run.path} "your words"', f'regard look {run.path} "your words" --save heads.svg',
-        f"more minutes: regard train --resume {run.path} --minutes N",
-    ])  # fmt: skip
+    """What had to be cut or converted, on standard error."""
+    for notice in run.notices if run is not None else ():
+        tell(str(notice))
 
 
 def origin(run: Any) -> str:
@@ -364,91 +292,48 @@ def origin(run: Any) -> str:
     return line(run, BEGAN)
 
 
-def info_text(known: dict[str, Any]) -> str:
-    lines = []
-    for key, value in known.items():
-        if key == "plan":
-            continue
-        shown = json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
-        lines.append(f"{key:<20}{printable(shown)}")
-    return "\n".join(lines) + ("\n\n" + plan_text(known["plan"]) if known.get("plan") else "")
+def respond(run: Any, prompt: str, sampling: Any, json_: bool) -> None:
+    """What the run says, as it comes; several samples one after another, an empty line between."""
+    began = time.monotonic()
+    if json_:
+        said = run.samples(prompt, sampling)
+        output = said[0] if sampling.samples == 1 else said
+        seconds = time.monotonic() - began
+        answer({**run.facts, "seconds": seconds, "input": prompt, "output": output, "scores": None})
+    elif sampling.samples > 1:
+        say("\n\n".join(map(shown, run.samples(prompt, sampling))))
+    else:
+        for _, text in run.stream(prompt, sampling):
+            write(shown(text))
+        write("\n")
 
 
-def runs_text(found: list[dict[str, Any]]) -> str:
-    if not found:
-        return "no runs here"
-    lines = [f"{'run':<24}{'state':<12}{'step':>9}{'nats/token':>12}{'bits/byte':>11}{'size':>11}"]
-    for known in found:
-        scores = known["scores"] or {}
-        figures = [f"{scores[k]:.4f}" if k in scores else "-" for k in ("nats_per_token", "bits_per_byte")]
-        size = f"{sum(known['bytes'].values()) / 1e6:,.1f} MB"
-        name = printable(known["run"])[:23]
-        lines.append(f"{name:<24}{known['state']:<12}{known['step']:>9,}{figures[0]:>12}{figures[1]:>11}{size:>11}")
-    return "\n".join(lines)
+def unanswered(run: Any, raw: bytes | str, error: RegardError, json_: bool) -> None:
+    """A row for the prompt that failed, so that there are as many rows as prompts (C9)."""
+    if not json_:
+        tell(str(error))
+        return
+    given = raw if isinstance(raw, str) else raw.decode(errors="backslashreplace")
+    answer({**run.facts, "seconds": 0.0, "input": given, "output": None, "scores": None, "error": str(error)})
 
 
-# how it ends
+def looked(recording: Any, save: str | None) -> dict[str, Any]:
+    """What `look` found, for --json."""
+    proof = recording.proof
+    return {"tokens": list(recording.tokens.labels), "badge": recording.badge,
+            "proof": proof.to_json() if proof is not None else None,
+            "heads": [asdict(one) for one in recording.measures()],
+            "files": [save] if save is not None else []}  # fmt: skip
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
-    """Exit codes (bad-inputs, rule 2): 0 done; 2 the command or the data; 1 regard or the machine; or a signal's."""
-    arguments = sys.argv[1:] if argv is None else argv
-    debug = "--debug" in arguments
-    arguments = [a for a in arguments if a != "--debug"]
-    for stream in (sys.stdout, sys.stderr):  # UTF-8 whatever the locale says (C6)
-        if stream is not None and hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    if arguments[:1] != ["train"] and hasattr(signal, "SIGPIPE"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it quietly (C5); training goes on
-    with refusals(debug):
-        app.main(arguments or ["--help"], prog_name="regard", standalone_mode=False)
-    sys.exit(0)
-
-
-@contextmanager
-def refusals(debug: bool) -> Iterator[None]:
-    """Every failure as one sentence on standard error, and the exit code that belongs to it."""
-    try:
-        yield
-    except RegardError as error:
-        fail(str(error), error.code, debug)
-    except click.exceptions.Exit as end:
-        sys.exit(end.exit_code)
-    except click.UsageError as error:
-        fail(usage_sentence(error), 2, debug)
-    except KeyboardInterrupt as stop:
-        number = int(getattr(stop, "signal", signal.SIGINT))
-        tell(str(stop) or "stopped")
-        from regard.training.signals import die_of
-
-        die_of(number)
-    except MemoryError:
-        fail("memory: there is not enough; lower --batch, --context or --width", 1, debug)
-    except Exception as error:
-        what = f"this is a fault of regard ({type(error).__name__}: {error})"
-        fail(f"{what}; give --debug for the traceback and report it", 1, debug)
-
-
-def usage_sentence(error: click.UsageError) -> str:
-    """click's message as where, what, do."""
-    message = error.format_message().rstrip(".").replace("\n", " ")
-    command = error.ctx.command_path if error.ctx is not None else "regard"
-    where = getattr(error, "option_name", None) or command
-    return str(RegardError(str(where), message, f"see `{command} --help`"))
-
-
-def fail(sentence: str, code: int, debug: bool) -> NoReturn:
+    """0: done; other exit codes: regard/ending.py."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments[: arguments.index("--")] if "--" in arguments else "--debug" in arguments
     if debug:
-        import traceback
-
-        traceback.print_exc()
-    tell(sentence)
-    sys.exit(code)
-
-
-def tell(sentence: str) -> None:
-    try:
-        sys.stderr.write(f"\rregard: {sentence}\n" if sys.stderr.isatty() else f"regard: {sentence}\n")
-        sys.stderr.flush()
-    except (OSError, ValueError):
-        return
+        arguments.remove("--debug")  # wherever it stands, it is an option of all verbs
+    verb = arguments[0] if arguments[:1] and arguments[0] in app.commands else "regard"
+    prepare(dies_of_closed_pipe=verb != "train")
+    with refusals(verb, debug), app.make_context("regard", arguments or ["--help"]) as context:
+        app.invoke(context)
+    sys.exit(0)

@@ -1,0 +1,25 @@
+"""Texts that come with regard: the name of one, where no path has it, stands for it."""
+
+import os
+from pathlib import Path
+
+from regard.errors import RegardError
+
+FOLDER = Path(__file__).with_name("bundled")
+
+
+def names() -> list[str]:
+    return sorted(path.stem for path in FOLDER.glob("*.txt"))
+
+
+def found(path: str) -> str:
+    """The path as it is if something is there; else that of the text of this name.
+
+    Raises RegardError, saying which texts there are, for a bare name that is neither.
+    """
+    if path == "-" or os.path.lexists(path) or os.path.basename(path) != path:
+        return path
+    if path in names():
+        return str(FOLDER / f"{path}.txt")
+    texts = " or ".join(names())
+    raise RegardError(path, "is not there", f"check the name, or give {texts}, which comes with regard")

@@ -1,0 +1,247 @@
+"""What the verbs print: results as text for a person, at 80 columns."""
+
+import math
+import shlex
+import shutil
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from textwrap import wrap
+from typing import Any
+
+from regard.errors import printable
+
+Known = Mapping[str, Any]
+"""What `info` knows of a run."""
+WIDEST = 120
+"""Columns that are used at most, however wide the terminal is: long lines are hard to read."""
+
+
+def width() -> int:
+    return min(shutil.get_terminal_size((80, 24)).columns, WIDEST)
+
+
+def table(rows: Sequence[Sequence[str]], right: Iterable[int] = (), squeezed: Iterable[int] = ()) -> list[str]:
+    """Columns two spaces apart, those in `right` flush right; those in `squeezed` give way where a line is too long."""
+    right, squeezed = set(right), list(squeezed)
+    widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
+    too_much = sum(widths) + 2 * (len(widths) - 1) - width()
+    for column in squeezed:
+        widths[column] -= min(max(0, too_much), max(0, widths[column] - 8))
+        too_much = sum(widths) + 2 * (len(widths) - 1) - width()
+    lines = []
+    for row in rows:
+        cells = [fitted(cell, widths[at], at in right) for at, cell in enumerate(row)]
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def columns(text: str) -> int:
+    """That the text takes on a terminal: signs of Chinese, Japanese and Korean take two."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def fitted(text: str, size: int, right: bool = False) -> str:
+    """The text cut, with an ellipsis, and filled to so many columns."""
+    if columns(text) > size:
+        while columns(text) > size - 1:
+            text = text[:-1]
+        text += "…"
+    blank = " " * (size - columns(text))
+    return blank + text if right else text + blank
+
+
+def shell(path: object) -> str:
+    """A path as one would type it."""
+    return shlex.quote(printable(str(path)))
+
+
+# the plan
+
+
+def plan_text(choices: Sequence[Known]) -> str:
+    """Setting, value and reason, the reasons wrapped to the width of the terminal."""
+    lines = []
+    for choice in choices:
+        value = f"{choice['value']:,}" if isinstance(choice["value"], int) else str(choice["value"])
+        reason = wrap(choice["reason"], max(width() - 34, 20)) or [""]
+        lines.append(f"{choice['name'].replace('_', '-'):<20}{value:>11}  {reason[0]}")
+        lines += [" " * 33 + more for more in reason[1:]]
+    return "\n".join(lines)
+
+
+# scores
+
+
+def scores_text(scores: Known, what: str = "held-out part") -> str:
+    """The run's figures on `what`, then those of the answers that look at nothing."""
+    head = [printable(what), "nats/token", "bits/byte", "perplexity"]
+    rows = [("this run", scores), *scores["baselines"].items()]
+    figures = [[name, *(f"{s[key]:,.4f}" for key in ("nats_per_token", "bits_per_byte", "perplexity"))]
+               for name, s in rows]  # fmt: skip
+    sliding = f"{scores['nats_per_token_sliding']:.4f} nats/token where windows slide by half"
+    return "\n".join([
+        *table([head, *figures], right=(1, 2, 3), squeezed=[0]),
+        *wrap(f"{scores['tokens']:,} tokens in windows side by side; {sliding}", width()),
+    ])  # fmt: skip
+
+
+def trained_text(run: Any, known: Known, sample: str) -> str:
+    """What a training ends with: scores, a sample, and what can be done next."""
+    path = shell(run.path)
+    length = "steps" if known["steps"] is not None else "minutes"
+    said = "\n".join("  " + printable(line) for line in sample.strip().split("\n"))
+    return "\n".join([
+        scores_text(known["scores"]), "", "it says:", said, "",
+        f"{printable(str(run.path))} is finished: {known['step']:,} steps, {known['tokens_per_second']:,.0f} tokens/s",
+        f'  regard predict {path} "your words"',
+        f'  regard look {path} "your words" --save heads.svg',
+        f"  regard train --resume {path} --{length} N   # goes on",
+    ])  # fmt: skip
+
+
+def exported_text(result: Known) -> str:
+    files = [Path(name) for name in result["files"]]
+    wrote = str(files[0]) if len(files) == 1 else f"{files[0].parent}/: {', '.join(file.name for file in files)}"
+    return f"wrote {printable(wrote)}\nread back, its logits differ by {result['check']:.1e} at most"
+
+
+# what a run is
+
+
+def info_text(known: Known) -> str:
+    """One run whole."""
+    rows = [(name, value) for name, value in _facts(known) if value]
+    lines = []
+    for name, value in rows:
+        first, *more = wrap(printable(value), width() - 14) or [""]
+        lines += [f"{name:<14}{first}", *(" " * 14 + line for line in more)]
+    if known.get("scores"):
+        lines += ["", scores_text(known["scores"])]
+    if known.get("plan"):
+        lines += ["", plan_text(known["plan"])]
+    return "\n".join(lines)
+
+
+def _facts(known: Known) -> list[tuple[str, str]]:
+    if "model" not in known:
+        return [("run", known["run"]), ("what it is", known["state"]), ("size", megabytes(known["bytes"]))]
+    made, read = known["model"], known["trained_on"]
+    shape = f"{counted(made['layers'], 'layer')} of {counted(made['attention']['heads'], 'head')}"
+    numbers = f"{known['parameters']:,} numbers" if known["parameters"] else ""
+    sizes = [f"width {made['width']}", f"{made['vocabulary']:,} tokens", numbers]
+    saved = known["checkpoints"]
+    size = f"{counted(read['characters'], 'character')} in {counted(read['documents'], 'document')}"
+    wanted = f"in {known['minutes']:g} minutes" if known["minutes"] is not None else f"of {known['steps']:,}"
+    speed = f", {known['tokens_per_second']:,.0f} tokens/s" if known["tokens_per_second"] else ""
+    return [
+        ("run", known["run"]),
+        ("what it is", ", ".join(filter(None, [known["task"], shape, *sizes]))),
+        ("trained on", f"{read['name']}: {size}, {read['held_out_characters']:,} held out"),
+        ("started from", str(known["from"] or "")),
+        ("state", f"{known['state']} after step {known['step']:,} {wanted}{speed}, seed {known['seed']}"),
+        ("checkpoints", f"after step {', '.join(f'{step:,}' for step in saved)}" if saved else "none yet"),
+        ("size", f"{megabytes(known['bytes'])}"),
+    ]  # fmt: skip
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def megabytes(sizes: Mapping[str, int]) -> str:
+    return ", ".join(f"{size / 1e6:,.1f} MB {name}" for name, size in sizes.items())
+
+
+def runs_text(found: Sequence[Known]) -> str:
+    """A line for every run."""
+    if not found:
+        return "no runs here"
+    rows = [["run", "task", "trained on", "state", "steps", "nats/token", "bits/byte", "size"]]
+    for known in found:
+        if "error" in known:
+            continue
+        scores = known["scores"] or {}
+        figures = [f"{scores[key]:.4f}" if key in scores else "" for key in ("nats_per_token", "bits_per_byte")]
+        size = f"{sum(known['bytes'].values()) / 1e6:,.1f} MB"
+        rows.append([printable(known["run"]), known["task"], printable(known["trained_on"]["name"]), known["state"],
+                     f"{known['step']:,}", *figures, size])  # fmt: skip
+    lines = table(rows, right=(4, 5, 6, 7), squeezed=(2, 0)) if len(rows) > 1 else []
+    return "\n".join([*lines, *(known["error"] for known in found if "error" in known)])
+
+
+# what heads look at
+
+
+MEASURES = (  # what a head is the strongest in, by which number, from the lowest, what the number means
+    ("sharpest", "entropy", True, "entropy, 0 one token to 1 all"),
+    ("widest", "entropy", False, "entropy, from the highest"),
+    ("previous token", "previous", False, "weight on the token before"),
+    ("induction", "induction", False, "on what followed it last time"),
+    ("first token", "first", False, "weight on the first token"),
+    ("itself", "itself", False, "weight on the token itself"),
+    ("farthest", "distance", False, "mean distance, in tokens"),
+    ("adds most", "share", False, "share of its layer's output"),
+)
+STRONGEST = 3
+"""Heads named for each measure."""
+
+
+def look_text(recording: Any, head: tuple[int, int] | None, file: str | None, prove: bool) -> str:
+    """The strongest heads, or where one head looks; then the proof's line, or with `prove` all of it."""
+    seen = strongest_text(recording) if head is None or file is not None else head_text(recording, *head)
+    proof = proof_text(recording.proof) if prove and recording.proof is not None else ""
+    wrote = f"wrote {printable(file)}" if file is not None else ""
+    badge = "\n".join(wrap(recording.badge, width()))
+    return "\n\n".join(filter(None, [seen, proof, badge, wrote]))
+
+
+def strongest_text(recording: Any) -> str:
+    """Which heads are the strongest in what: by each measure of looking/measures.py."""
+    heads = recording.measures()
+    lines = [fitted(f"{counted(recording.n, 'token')}: {' '.join(recording.tokens.labels)}", width()).rstrip(), ""]
+    few = " ?" if heads and heads[0].few else ""
+    rows = []
+    for name, key, lowest, meaning in MEASURES:
+        known = [one for one in heads if not math.isnan(getattr(one, key))]
+        ordered = sorted(known, key=lambda one: (getattr(one, key) if lowest else -getattr(one, key), one.layer))
+        digits = 1 if key == "distance" else 2
+        named = [f"{head_name(one, recording):>5} {getattr(one, key):.{digits}f}" for one in ordered[:STRONGEST]]
+        rows.append([name + few * (key == "induction"), "  ".join(named) or "    -", meaning])
+    lines += [" " * 16 + "strongest heads: layer.head and number", *table(rows, squeezed=(2,))]
+    if few:
+        lines.append("? over fewer than 20 tokens that came before: too few to trust")
+    return "\n".join(lines)
+
+
+def head_name(measured: Any, recording: Any) -> str:
+    site = f"{measured.site} " if len(recording.sites) > 1 else ""
+    return f"{site}{measured.layer}.{measured.head}"
+
+
+def head_text(recording: Any, layer: int, head: int) -> str:
+    """Of each token the three that it looks at most, with their weights."""
+    labels = recording.tokens.labels
+    rows = []
+    for i in range(recording.n):
+        row = recording.row(layer, head, i)
+        most = sorted(range(len(row)), key=lambda j: (-row[j], j))[:STRONGEST]
+        rows.append([str(i), labels[i], *(f"{row[j]:.2f} {labels[j]}" for j in most if row[j] > 0), *[""] * 3][:5])
+    head_row = ["", f"head {layer}.{head}", "looks most at", "", ""]
+    return "\n".join(table([head_row, *rows], right=[0], squeezed=(1, 2, 3, 4)))
+
+
+def proof_text(proof: Any) -> str:
+    """Every check of a proof: what was compared, the largest number found, and its limit."""
+    states = {True: "passed", False: "FAILED", None: "not done"}
+    lines = []
+    for check in proof.checks:
+        number = "" if check.number is None else f"{check.number:.1e}"
+        bound = "at least" if check.name == "G" else "at most"
+        limit = "" if check.limit is None else f", {bound} {check.limit:.1e}"
+        details = ", ".join(filter(None, [number + limit, check.place, check.note]))
+        lines += wrap(f"{check.name} {states[check.passed]}: {check.what}" + (f" ({details})" if details else ""),
+                      width(), subsequent_indent="  ")  # fmt: skip
+    threads = counted(proof.threads, "thread")
+    made = f"seed {proof.seed}, {proof.kernel}, {threads}, {proof.seconds:.1f} s, {proof.made}"
+    return "\n".join([*lines, *wrap(made, width())])
