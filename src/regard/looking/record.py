@@ -196,6 +196,16 @@ class Recording:
         cells = tiles.exact(call, head, what, rows, cols, self._total(call, head), self._value_norms(what, call, head))
         return tiles.shrink(cells, z, what)
 
+    def overview(self, layer: int, head: int, z: int = 0, *, what: What = "weights", site: str = "self") -> Array:
+        """The whole matrix at one zoom level, float32, NaN where masked. Raises RegardError over 1024 cells a side."""
+        call = self._call(site, layer, head)
+        tiles.check_tile(what, z, 0, 0, call.n, call.m)
+        if z < (finest := tiles.finest_kept(call.n, call.m)):
+            raise RegardError(
+                "overview", f"zoom {z} has over 1024 cells a side", f"choose {finest} or more, or ask for tiles"
+            )
+        return self._level(call, head, what, z)
+
     # What goes through the layers
 
     def stream(self, layer: int, place: str = "in") -> Array:
