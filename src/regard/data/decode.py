@@ -90,7 +90,8 @@ class TextFile:
         name, opened = self.shown, False
         try:
             # Not waiting: since it was found to be a file, a pipe without a writer may have taken its place.
-            descriptor = os.open(self.entry.path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+            flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+            descriptor = os.open(self.entry.path, flags)
             with os.fdopen(descriptor, "rb", buffering=0) as file:
                 before, opened = os.fstat(descriptor), True
                 if not stat.S_ISREG(before.st_mode):
@@ -159,10 +160,11 @@ class LineEnds:
         for chunk in chunks:
             chunk = held + chunk
             held = "\r" if chunk.endswith("\r") else ""  # a line feed may follow in the next chunk
-            yield self._one(chunk[: len(chunk) - len(held)])
-        yield self._one(held)
+            yield self.made_one_in(chunk[: len(chunk) - len(held)])
+        yield self.made_one_in(held)
 
-    def _one(self, text: str) -> str:
+    def made_one_in(self, text: str) -> str:
+        """A whole text with line feeds alone."""
         if "\r" not in text:
             return text
         pairs = text.count("\r\n")
@@ -173,4 +175,4 @@ class LineEnds:
 
 def with_line_feeds(text: str) -> str:
     """The text with every line end a line feed: what training saw, for prompts too."""
-    return "".join(LineEnds().made_one([text]))
+    return LineEnds().made_one_in(text)

@@ -1,8 +1,8 @@
 """What is this? The one place where that is decided, in one written order.
 
 1. `-` is standard input. 2. A path that is not there is refused. 3. A pipe (FIFO, /dev/fd/N, /dev/stdin) is read as a
-stream. 4. What lies in /proc or /sys is refused. 5. A folder is walked. 6. What is no regular file is refused. 7. A file
-named .jsonl or .ndjson is rows with a text each. 8. Any other file is one text, unless its first bytes say that it is
+stream. 4. What lies in /proc or /sys is refused. 5. A folder is walked. 6. What is no regular file is refused. 7. Files
+named .jsonl or .ndjson are rows with a text each. 8. Any other file is one text, unless its first bytes say that it is
 something else (sniff.py): then it is refused, or skipped and counted inside a folder.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from regard.data.decode import Entry
-from regard.data.scan import scan
+from regard.data.scan import Found, scan
 from regard.data.sniff import STANDARD_INPUT, check_encoding
 from regard.data.spool import spool_stdin
 from regard.data.text import ROWS, Reading, TextSource
@@ -54,8 +54,14 @@ def open_source(
     try:
         for number, path in enumerate(paths):
             opening.add(path, number)
-        found = (*opening.walk.notices(), *opening.notices)
-        source = scan(opening.walk.entries, opening.walk.unreadable, _run_name(paths[0]), reading, found)
+        found = Found(
+            name=_run_name(paths[0]),
+            shown=_shown(paths[0]) if len(paths) == 1 else f"{_shown(paths[0])} and {len(paths) - 1} more",
+            entries=opening.walk.entries,
+            unreadable=opening.walk.unreadable,
+            notices=(*opening.walk.notices(), *opening.notices),
+        )
+        source = scan(found, reading)
     except BaseException:
         opening.discard()
         raise

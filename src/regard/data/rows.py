@@ -87,7 +87,7 @@ def _parsed(line: str | None) -> Any:
     if line.count("[") + line.count("{") > DEEPEST and _depth(line) > DEEPEST:
         raise _Wrong(f"nested deeper than {DEEPEST}")
     try:
-        return json.loads(line, object_pairs_hook=_object, parse_constant=_constant)
+        return _DECODER.decode(line)
     except _Wrong:
         raise
     except json.JSONDecodeError as error:
@@ -117,3 +117,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _constant(name: str) -> Any:
     raise _Wrong(f"{name} is no JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)

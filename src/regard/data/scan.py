@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from regard.data.decode import Entry, LineEnds, TextFile
 from regard.data.held_out import LONG_LINE, repeated_lines, split
@@ -12,18 +13,30 @@ from regard.data.text import Read, Reading, TextSource, documents_of, texts_of
 from regard.errors import Notice, RegardError, places
 
 
-def scan(
-    entries: Sequence[Entry], unreadable: Sequence[Unreadable], name: str, reading: Reading, found: Sequence[Notice]
-) -> TextSource:
-    """Reads every file once and counts; `unreadable` and `found` come from the search for them.
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What the search for files has given."""
+
+    name: str
+    """What a run on it is called."""
+    shown: str
+    """What a refusal of all of it calls it."""
+    entries: Sequence[Entry]
+    unreadable: Sequence[Unreadable]
+    """Folders and files that could not even be looked at."""
+    notices: Sequence[Notice]
+
+
+def scan(found: Found, reading: Reading) -> TextSource:
+    """Reads every file once and counts.
 
     Raises RegardError for a named file that is no text, for a bad row, if too many files of a folder are unreadable
     (over 1 % and over 3), and if no text is left.
     """
-    counting = _Counting(reading, unreadable)
-    for entry in entries:
+    counting = _Counting(reading, found.unreadable)
+    for entry in found.entries:
         counting.read(entry)
-    counting.check(name)
+    counting.check(found.shown)
     tally, files = counting.tally, tuple(counting.files)
     lengths = tally.lengths()
     parted = split(lengths, tally.digests())
@@ -31,7 +44,7 @@ def scan(
     held_out += sum(int(lengths[number]) - start for number, start in parted.cut.items())
     repeated, long_lines = repeated_lines(*(texts_of(files, parted, part, reading) for part in ("held_out", "train")))
     return TextSource(
-        name=name,
+        name=found.name,
         documents=tally.documents,
         characters=tally.characters,
         bytes=tally.utf8_bytes(),
@@ -40,7 +53,7 @@ def scan(
         train_characters=tally.characters - held_out,
         held_out_characters=held_out,
         repeated_share=repeated / max(long_lines, 1),
-        notices=(*found, *counting.notices(), _repetition(repeated, long_lines)),
+        notices=(*found.notices, *counting.notices(), _repetition(repeated, long_lines)),
         reading=reading,
         files=files,
         split=parted,
@@ -111,7 +124,7 @@ class _Counting:
             Notice("byte order marks obeyed and removed", len(self._marked), tuple(self._marked)),
             Notice("line ends CR LF made line feeds", self._ends.pairs),
             Notice("line ends CR made line feeds", self._ends.returns),
-            Notice("names of special tokens in the text taken as ordinary characters", self.tally.marks),
+            Notice("names of special tokens in the text taken as ordinary characters", self.tally.marks()),
         )
         return (Notice("files, rows and documents skipped", skipped), *(notice for notice in details if notice.count))
 

@@ -139,7 +139,8 @@ def encoding_of(head: bytes, name: str, given: str | None) -> Encoding:
     if given in _WIDE:
         return Encoding(given)
     if b"\0" in head:
-        wide = _looks_like(head)
+        stray = head.count(0) * 5 < len(head) and _is_plain(head.replace(b"\0", b""))  # plain text but for a few NULs
+        wide = None if stray else _looks_like(head)
         if wide:
             raise Unreadable(name, f"holds NUL bytes and looks like {wide}", f"give --encoding {wide}")
         raise NotText(name, f"is binary: a NUL byte at offset {head.index(0)}", _LEAVE_OUT)

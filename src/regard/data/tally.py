@@ -22,12 +22,13 @@ class Tally:
     """What has been read so far."""
 
     def __init__(self) -> None:
-        self.characters = self.lines = self.marks = self.empty = 0
+        self.characters = self.lines = self.empty = self._marks = 0
         self._lengths = array("q")
         self._digests = array("Q")
         self._counts = np.zeros(CODE_POINTS, dtype=np.int64)
         self._waiting: list[str] = []
         self._waiting_length = 0
+        self._before = ""
 
     @property
     def documents(self) -> int:
@@ -49,7 +50,6 @@ class Tally:
             digest.update(chunk.encode())
             length += len(chunk)
             self.lines += chunk.count("\n")
-            self._count_marks(last, chunk)
             self._count(chunk)
             last = chunk
         if not length:
@@ -71,6 +71,11 @@ class Tally:
         borders = (0x80, 0x800, 0x10000)  # from each of these code points on a character has one byte more
         return int(self._counts.sum() + sum(self._counts[border:].sum() for border in borders))
 
+    def marks(self) -> int:
+        """How often something stands in the text that is a special token elsewhere."""
+        self._count_waiting()
+        return self._marks
+
     def _count(self, chunk: str) -> None:
         self._waiting.append(chunk)
         self._waiting_length += len(chunk)
@@ -78,12 +83,13 @@ class Tally:
             self._count_waiting()
 
     def _count_waiting(self) -> None:
-        counts = np.bincount(code_points("".join(self._waiting)))
-        self._counts[: len(counts)] += counts
+        text = "".join(self._waiting)
         self._waiting, self._waiting_length = [], 0
-
-    def _count_marks(self, before: str, chunk: str) -> None:
+        counts = np.bincount(code_points(text))
+        self._counts[: len(counts)] += counts
         for mark in MARKS:
-            reach = len(mark) - 1
-            self.marks += chunk.count(mark)
-            self.marks += (before[-reach:] + chunk[:reach]).count(mark)  # one that lies across two chunks
+            if mark[0] in self._before or mark[0] in text:
+                reach = len(mark) - 1
+                self._marks += text.count(mark)
+                self._marks += (self._before[-reach:] + text[:reach]).count(mark)  # one across two batches
+        self._before = text[-20:]

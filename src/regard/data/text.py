@@ -126,7 +126,8 @@ def documents_of(
     if PurePath(file.name).suffix.lower() in ROWS:
         rows = texts_of_rows(chunks, file.shown, reading.text_key, skipped if reading.skip_bad else None)
         for text in rows:
-            yield _from_first_sign(ends.made_one([text]))
+            one = ends.made_one_in(text)
+            yield iter([one] if one and not one.isspace() else [])
     else:
         yield _from_first_sign(ends.made_one(chunks))
 
