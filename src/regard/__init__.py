@@ -6,6 +6,10 @@ import sys
 if sys.argv[:1] == ["-m"]:  # `python -m regard`: the working folder holds data, never code (bad-inputs C8)
     sys.path[:] = [path for path in sys.path if path not in ("", os.getcwd())]
 
+# torch's threads wait for each other by spinning (libgomp: 300,000 times). Where another process has one of the cores,
+# that made a step 25 times slower (docs/log.md); ten thousand turns cost nothing on a quiet machine.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
