@@ -147,9 +147,9 @@ def generate(
 ) -> Iterator[dict[int, int]]:
     """Step by step, the id that each sample says: {sample: id}, without the samples that are over.
 
-    A sample is over when it says `end`, which is not given out, or when it is put into the set `over` between two steps.
-    The prompt is computed once for all samples. Sample i of several is what sample i would be alone, up to the rounding
-    of sums over more rows. Raises RegardError for an empty prompt.
+    A sample is over when it says `end`, which is not given out, or when it is put into the set `over` between steps.
+    The prompt is computed once for all samples. Sample i of several is what it would be alone, up to the rounding of
+    sums over more rows. Raises RegardError for an empty prompt.
     """
     if not prompt:
         raise RegardError("prompt", "it holds no token", "start from the document mark")
@@ -186,8 +186,8 @@ def speak(
 ) -> Iterator[tuple[int, str]]:
     """(sample, new text) as it is said, until the document mark, a stop string or enough tokens.
 
-    Never half a character (bytes that end up as none are U+FFFD) and never part of a stop string. The texts of a sample,
-    joined, are those of all its tokens decoded at once, cut before the stop string. Nothing is escaped.
+    Never half a character (bytes that end up as none are U+FFFD) and never part of a stop string. A sample's texts
+    joined are all its tokens decoded at once, cut before the stop string. Nothing is escaped.
     """
     over: set[int] = set()
     streams = [Stream(tokenizer) for _ in range(sampling.samples)]

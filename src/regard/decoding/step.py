@@ -17,7 +17,7 @@ class Kept(Protocol):
     """What a decoder remembers of a batch of texts between its steps."""
 
     def reorder(self, index: Tensor) -> None:
-        """Text i becomes a copy of text index[i]: index (new batch,), ids of rows. Samples, beams, leaving texts out."""
+        """Text i becomes a copy of text index[i], index (new batch,): for samples, for beams, to leave texts out."""
 
 
 K = TypeVar("K", bound=Kept)
@@ -30,7 +30,7 @@ class Decoder(Protocol[K]):
         """Nothing said yet."""
 
     def logits(self, tokens: Tensor, kept: K) -> Tensor:
-        """New tokens (batch, n) after those kept -> scores of the next token (batch, vocabulary), float32; kept grows."""
+        """New tokens (batch, n) after those kept -> scores of the next (batch, vocabulary), float32; kept grows."""
 
     def step(self, tokens: Tensor, kept: K) -> Tensor:
         """The same as log probabilities in nats: what a beam adds up."""

@@ -14,7 +14,9 @@ class UntilStop:
         """Whether a stop string came; nothing follows."""
 
     def push(self, piece: str) -> str:
-        """What can be shown now."""
+        """What can be shown now; nothing once it is over."""
+        if self.over:
+            return ""
         text = self._held + piece
         ends = [(start + len(stop), start) for stop in self._stops if (start := text.find(stop)) >= 0]
         if ends:
