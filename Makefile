@@ -3,7 +3,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
-PLAY := src/regard/data/bundled/shakespeare.txt
 SPOKEN := A robot must obey the orders given it by human beings
 PEER = $(if $(NANOGPT),--nanogpt "$(NANOGPT)")
 
@@ -16,7 +15,7 @@ help: ## what you can do here
 setup: $(READY) ## the virtual environment .venv; made again only when what it depends on changed
 
 demo: setup ## trains 3 minutes on the bundled Shakespeare, speaks, and draws its attention (runs/demo)
-	$(BIN)/regard train $(PLAY) --minutes 3 --out runs/demo
+	$(BIN)/regard train shakespeare --minutes 3 --out runs/demo
 	$(BIN)/regard predict runs/demo "ROMEO:" --tokens 200
 	$(BIN)/regard look runs/demo "$(SPOKEN)" --save runs/demo/heads.png --overwrite
 	@echo "its attention, every head: runs/demo/heads.png"
