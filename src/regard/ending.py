@@ -27,7 +27,8 @@ def refusals(verb: str, debug: bool) -> Iterator[None]:
     except KeyboardInterrupt as stop:
         from regard.training.signals import die_of
 
-        tell(str(stop) or "stopped")
+        if str(stop) or not hasattr(stop, "signal"):  # else rank 0 says it (D6)
+            tell(str(stop) or "stopped")
         die_of(int(getattr(stop, "signal", signal.SIGINT)))
     except (SystemExit, GeneratorExit):
         raise
@@ -41,7 +42,8 @@ def fail(refusal: RegardError, debug: bool) -> NoReturn:
         import traceback
 
         traceback.print_exc()
-    tell(f"{refusal.where}: {refusal.what}; {refusal.do}" if debug else str(refusal))
+    if str(refusal):  # else rank 0 says it (D6)
+        tell(f"{refusal.where}: {refusal.what}; {refusal.do}" if debug else str(refusal))
     sys.exit(refusal.code)
 
 
@@ -79,13 +81,15 @@ def refusal_of_usage(error: click.ClickException) -> RegardError:
     command = context.command_path if context is not None else "regard"
     see = f"see `{command} --help`"
     if isinstance(error, click.NoSuchOption):
-        near = error.possibilities
+        known = [name for param in context.command.params for name in param.opts] if context is not None else []
+        near = [name for name in known if name.startswith(error.option_name[:3]) and error.option_name in name]
+        near += error.possibilities or []
         do = f"did you mean {near[0]}?" if near else f"{see}; before a name that begins with - put --"
         return RegardError(error.option_name, f"there is no such option of `{command}`", do)
     if isinstance(error, click.MissingParameter) and error.param is not None:
         return RegardError(command, f"{error.param.human_readable_name} is missing", see)
     if isinstance(error, click.BadParameter) and error.param is not None:
-        return RegardError(error.param.opts[0], error.message.rstrip("."), see)
+        return RegardError(max(error.param.opts, key=len), error.message.rstrip("."), see)
     if isinstance(error, click.BadOptionUsage):
         return RegardError(error.option_name, error.message.rstrip("."), see)
     return RegardError(command, error.format_message().rstrip(".").replace("\n", " "), see)

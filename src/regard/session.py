@@ -4,9 +4,9 @@ Rank 0 reads the data, decides, writes and prints; the other ranks are told what
 """
 
 import json
-import shutil
+import os
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext, suppress
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -16,12 +16,14 @@ from typing import Any
 import torch
 
 from regard import files
+from regard.data import shipped
 from regard.data.open import open_source
 from regard.data.text import TextSource
 from regard.errors import Notice, RegardError, printable
 from regard.tasks import TASKS
 from regard.tasks.text_plan import Budget
-from regard.training.folders import CONFIG, DATA, FORMAT, find_folder, read_config
+from regard.training.crash import reported_in
+from regard.training.folders import CACHE, CONFIG, DATA, FORMAT, RUNS, Found, find_folder, find_same, read_config
 from regard.training.measure import Probe
 from regard.training.plan import Plan
 from regard.training.ranks import Ranks, join
@@ -51,41 +53,51 @@ def run_session(request: Request, terminal: Terminal, load: Load) -> Path:
     Raises Stopped after a signal, with what is done saved; RegardError for what cannot be trained.
     """
     with ExitStack() as stack:
-        wish = stack.enter_context(Wish())
+        wish = stack.enter_context(Wish(launched="TORCHELASTIC_RUN_ID" in os.environ))
         ranks = join(choose_device(request.device))
         stack.callback(ranks.leave)
-        leader = Leader(request, terminal, ranks, stack, load) if ranks.first else None
-        place = ranks.told(leader.find() if leader else None)
+        terminal.quiet = terminal.quiet or not ranks.first
+        leader = Leader(request, terminal, ranks, stack, load)
+        place = ranks.agreed(leader.find)
         folder = Path(place["folder"])
         if place["finished"]:
             return folder
-        probe = Probe(_opener(folder, place["kind"], ranks), ranks)
-        if leader is not None and not place["resumed"]:
-            leader.write_once(leader.plan(folder, probe), folder)
-            probe.over()
-        elif not place["resumed"]:
-            terminal.quiet = True
-            probe.follow()
-        ranks.wait()
-        config = read_config(folder)
-        task = task_of(config["kind"]).open(folder, config["settings"], ranks, config["model"])
-        asked = leader.request if leader is not None else request
-        training = stack.enter_context(Training(folder, config, task, asked, ranks, terminal, wish))
-        base = load(config["from"]) if config["from"] else None
-        training.begin(leader.notices if leader else [], base.model if base is not None else None)
-        training.until_the_end()
+        with reported_in(folder) if ranks.first else nullcontext():
+            _prepare(leader, folder, place, ranks)
+            config = read_config(folder)
+            task = task_of(config["kind"]).open(folder, config["settings"], ranks, config["model"])
+            training = Training(folder, config, task, leader.request, ranks, terminal, wish)
+            stack.callback(training.report.close)
+            training.begin(leader.notices, (lambda: load(config["from"]).model) if config["from"] else None)
+            training.until_the_end()
         return folder
 
 
-def make_plan(request: Request, terminal: Terminal, load: Load) -> Plan:
-    """The plan alone: reads and times, trains nothing and leaves nothing behind."""
+def _prepare(leader: "Leader", folder: Path, place: dict[str, Any], ranks: Ranks) -> None:
+    """All ranks: what has to be in the folder before the training; rank 0 writes it, the others time with it."""
+    probe = Probe(_opener(folder, place["kind"], ranks), ranks)
+    if not ranks.first:
+        probe.follow()
+        return
+    with ranks.telling():
+        if place["resumed"]:
+            leader.mend(folder)
+        else:
+            leader.write_once(*leader.plan(folder, probe), folder)
+    probe.over()
+
+
+def make_plan(request: Request, terminal: Terminal, load: Load) -> tuple[Plan, TextSource]:
+    """The plan, and the data it is for: reads and times, trains nothing and leaves nothing behind."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="regard-plan-")))
         ranks = Ranks(device=choose_device(request.device))
         leader = Leader(request, terminal, ranks, stack, load)
         leader.source = leader.open(request, folder)
-        plan, _, _ = leader.plan(folder, Probe(_opener(folder, leader.source.kind, ranks), ranks))
-        return plan
+        plan, _ = leader.plan(folder, Probe(_opener(folder, leader.source.kind, ranks), ranks))
+        for notice in leader.notices:
+            terminal.line(f"  {notice}")
+        return plan, leader.source
 
 
 def task_of(kind: str) -> Any:
@@ -93,12 +105,16 @@ def task_of(kind: str) -> Any:
     return import_module(TASKS[kind]).TASK
 
 
-def _leave_nothing(folder: Path, was_there: bool, parent_was_there: bool) -> None:
-    """A refusal before config.json leaves nothing behind (bad-inputs, rule 1)."""
-    if not was_there and folder.is_dir() and not (folder / CONFIG).exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        if not parent_was_there and not any(folder.parent.iterdir()):
-            folder.parent.rmdir()
+def _leave_nothing(folder: Path, before: set[str], made: list[Path]) -> None:
+    """A refusal before config.json leaves nothing behind (bad-inputs, rule 1). made: folders, the innermost first."""
+    if (folder / CONFIG).exists():
+        return
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if path.name not in before:
+            files.durable.discard(path)
+    for path in made:
+        with suppress(OSError):  # somebody else's files are in it
+            path.rmdir()
 
 
 def summary(source: TextSource) -> str:
@@ -116,10 +132,6 @@ def _opener(folder: Path, kind: str, ranks: Ranks) -> Any:
     return opened
 
 
-Planned = tuple[Plan, dict[str, Any], float]
-"""The settings, the model's configuration, the seconds kept for the end."""
-
-
 class Leader:
     """Rank 0 before the first step: opens the data, finds and locks the folder, plans, writes what is written once."""
 
@@ -129,32 +141,55 @@ class Leader:
         self.source: TextSource | None = None
 
     def open(self, request: Request, folder: Path | None) -> TextSource:
-        """The data; standard input is spooled into the folder's cache."""
-        spool = None
-        if request.paths == ("-",) and folder is not None:
-            files.make_folder(folder / "cache")
-            spool = folder / "cache" / "stdin.txt"
+        """The data; of streams what the folder's cache keeps of them, which is written there the first time."""
+        again = request.resume is not None
+        if folder is not None and request.streams and not again:
+            files.make_folder(folder / CACHE)
+        spool = None if folder is None else folder / CACHE / "stream"
         self.source = open_source(request.paths, encoding=request.encoding, skip_bad=request.skip_bad,
-                                  text_key=request.text_key, spool=spool)  # fmt: skip
+                                  text_key=request.text_key, spool=spool, resume=again)  # fmt: skip
         return self.source
 
     def find(self) -> dict[str, Any]:
         """The folder, locked, and whether its training is new, to go on, or finished."""
-        found = find_folder(self.request, self.open)
-        self.request, folder = found.request, found.folder
-        self.notices += found.notices
-        if not found.finished:
-            files.probe(folder)
-            self.stack.callback(_leave_nothing, folder, folder.exists(), folder.parent.exists())
-            files.make_folder(folder)
-            self.stack.enter_context(files.Lock(folder, no_lock=self.request.no_lock))
-        kind = read_config(folder)["kind"] if found.resumed else ""
+        request = self.request
+        files.probe(request.resume or request.out or RUNS)
+        found = find_folder(request, self.open)
+        held = self.stack.enter_context(ExitStack())
+        self._hold(found, held)
         if not found.resumed:
-            kind = (self.source or self.open(self.request, folder)).kind
-        return {"folder": str(folder), "kind": kind, "resumed": found.resumed, "finished": found.finished}
+            source = self.source or self.open(request, found.folder)
+            if request.streams and request.out is None:
+                same = find_same(request, found.folder.with_name(source.name), source)
+                if same is not None:
+                    held.close()
+                    self._hold(same, held)
+                    found = same
+        self.request = found.request
+        self.notices += found.notices
+        kind = read_config(found.folder)["kind"] if self.source is None else self.source.kind
+        return {"folder": str(found.folder), "kind": kind, "resumed": found.resumed, "finished": found.finished}
 
-    def plan(self, folder: Path, probe: Probe) -> Planned:
-        """Tokenises into the folder and chooses every setting."""
+    def _hold(self, found: Found, stack: ExitStack) -> None:
+        """Makes the folder and takes its lock; both are undone if the training never begins."""
+        folder = found.folder
+        if found.finished:
+            return
+        made = [p for p in (folder, *folder.parents) if not p.exists()]
+        before = set(os.listdir(folder)) if folder.is_dir() else set()
+        files.make_folder(folder)
+        stack.enter_context(files.Lock(folder, no_lock=self.request.no_lock))
+        stack.callback(_leave_nothing, folder, before, made)
+        if (folder / CONFIG).exists() != found.resumed:  # somebody had the lock since we looked
+            raise RegardError(str(folder), "another process began this run a moment ago", "give the command again")
+
+    def mend(self, folder: Path) -> None:
+        """Makes the run's tokens again where they are incomplete, from its data if they are what they were."""
+        if self.source is not None and self.source.differs(json.loads((folder / DATA).read_bytes())) is None:
+            task_of(self.source.kind).restore_cache(self.source, folder, read_config(folder))
+
+    def plan(self, folder: Path, probe: Probe) -> tuple[Plan, dict[str, Any]]:
+        """Tokenises into the folder and chooses every setting; returns them, and what config.json keeps beside."""
         request, source = self.request, self.source
         assert source is not None
         self.terminal.line(summary(source))
@@ -165,18 +200,17 @@ class Leader:
         seconds = None if request.minutes is None else 60 * request.minutes
         budget = Budget(request.steps, seconds, request.began, self.ranks.count, self.ranks.device.type)
         model, reserve = prepared.choose(plan, budget, probe)
-        self.notices += [*source.notices, *prepared.notices]
-        return plan, model, reserve
+        self.notices += [*shipped.taken(request.paths), *source.notices, *prepared.notices]
+        return plan, {"model": model, "reserve": reserve, **prepared.kept}
 
-    def write_once(self, planned: Planned, folder: Path) -> None:
+    def write_once(self, plan: Plan, beside: dict[str, Any], folder: Path) -> None:
         """data.json and, as the last, config.json: a folder that has it is a run."""
-        plan, model, reserve = planned
         request, source = self.request, self.source
         assert source is not None
         config = {
             "format": FORMAT, "task": task_of(source.kind).name, "kind": source.kind, "name": source.name,
-            "model": model, "settings": plan.settings, "plan": plan.to_json(), "given": request.given,
-            "minutes": request.minutes, "steps": request.steps, "reserve": reserve, "from": request.base,
+            "settings": plan.settings, "plan": plan.to_json(), "given": request.given,
+            "minutes": request.minutes, "steps": request.steps, **beside, "from": request.origin,
             "paths": [p if p == "-" else str(Path(p).absolute()) for p in request.paths], "reading": request.reading,
             "versions": {"regard": version("regard"), "torch": torch.__version__},
         }  # fmt: skip

@@ -32,6 +32,8 @@ from regard.training.settings import Value
 
 QUICK = 48
 """Windows of the held-out part that are scored while training."""
+MONITORED = 65_536
+"""Tokens at most that choose the best checkpoint: scored with every one of them."""
 SAMPLE = 60
 """Tokens of a sample."""
 
@@ -44,6 +46,7 @@ class Windows:
         targets = len(tokens) - 1
         self._count = max(1, targets // context - 1)
         self._slack = targets - self._count * context  # how far the cuts may move
+        self._shifts: dict[int, int] = {}
 
     def __len__(self) -> int:
         return self._count
@@ -58,7 +61,10 @@ class Windows:
         return torch.from_numpy(rows.astype(np.int64))
 
     def _shift(self, epoch: int) -> int:
-        return int(np.random.default_rng((self.seed, epoch, 1)).integers(0, self._slack + 1))
+        if epoch not in self._shifts:
+            self._shifts = {e: shift for e, shift in self._shifts.items() if e >= epoch - 1}
+            self._shifts[epoch] = int(np.random.default_rng((self.seed, epoch, 1)).integers(0, self._slack + 1))
+        return self._shifts[epoch]
 
 
 class Language:
@@ -74,10 +80,10 @@ class Language:
         settings = settings or {}
         self.tokenizer, self.context, self.ranks = tokenizer, context, ranks
         self.config = dict(model) if model is not None else None
-        self.held_out = held_out
-        self.train, self.monitored = _without_monitor(train, float(settings.get("monitor", 0.0)))
+        self.train, self.held_out = train, held_out
+        learnt, self.monitored = _without_monitor(train, float(settings.get("monitor", 0.0)))
         self.seed = int(settings.get("seed", 0))
-        self.examples = None if self.train is None else Windows(self.train, self.context, self.seed)
+        self.examples = None if learnt is None else Windows(learnt, self.context, self.seed)
 
     @staticmethod
     def prepare(source: TextSource, plan: Plan, folder: Path, base: Any | None) -> "Prepared":
@@ -90,20 +96,28 @@ class Language:
             plan.fix("tokens", tokenizer.kind, "the tokenizer is the checkpoint's")
             plan.fix("vocabulary", tokenizer.vocabulary, "the tokenizer is the checkpoint's")
         files.write(folder / TOKENIZER, tokenizer.to_json().encode(), overwrite=True)
-        counts = write_tokens(source, tokenizer, folder)
-        return Prepared(tokenizer, counts["train"], counts["held_out"], base)
+        facts = write_tokens(source, tokenizer, folder)
+        kept = {"document": facts["document"]}
+        return Prepared(tokenizer, facts["train"], facts["held_out"], kept, base, list(tokenizer.notices))
+
+    @staticmethod
+    def restore_cache(source: TextSource, folder: Path, config: Mapping[str, Any]) -> None:
+        """Makes the tokens of the run's data again where they are incomplete."""
+        if open_tokens(folder) is None:
+            write_tokens(source, TextTokenizer.load(folder / TOKENIZER, document=config["document"]), folder)
 
     @classmethod
     def open(
         cls, folder: Path, settings: Mapping[str, Any], ranks: Ranks, model: Mapping[str, Any] | None
     ) -> "Language":
         """From a run's folder, its tokens mapped from the disk. Raises RegardError where the cache is incomplete."""
-        tokens = open_tokens(folder)
-        if tokens is None:
+        opened = open_tokens(folder)
+        if opened is None:
             raise RegardError(
                 str(folder / CACHE), "the run's tokens are incomplete", "give the training command again with its data"
             )
-        tokenizer = TextTokenizer.load(folder / TOKENIZER)
+        tokens, document = opened
+        tokenizer = TextTokenizer.load(folder / TOKENIZER, document=document)
         return cls(tokenizer, int(settings["context"]), ranks, settings=settings, model=model, **tokens)
 
     def build(self, settings: Mapping[str, Any]) -> Transformer:
@@ -199,6 +213,8 @@ class Prepared:
     tokenizer: TextTokenizer
     train: int
     held_out: int
+    kept: dict[str, Any]
+    """What the run's config.json keeps of it."""
     base: Any | None = None
     notices: list[Notice] = field(default_factory=list)
 
@@ -260,7 +276,7 @@ def _without_monitor(train: np.ndarray | None, share: float) -> tuple[np.ndarray
     """(what is learnt from, the tail that chooses the best checkpoint)."""
     if train is None or share == 0.0:
         return train, None
-    tail = min(max(int(len(train) * share), 2), 65_536)
+    tail = min(max(int(len(train) * share), 2), MONITORED)
     return train[:-tail], train[-tail:]
 
 

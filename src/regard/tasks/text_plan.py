@@ -92,7 +92,7 @@ def reference_rate(plan: Plan, vocabulary: int, budget: Budget, probe: Probe) ->
     trial = Plan({"context": plan["context"], "seed": plan["seed"]})
     trial.choose("seed", 0, "")
     trial.choose("context", 0, "")
-    choose_shape(trial, 10**12, plan["context"], lambda shape: float("inf") if shape == REFERENCE else 0.0)
+    choose_shape(trial, 10**12, lambda shape: float("inf") if shape == REFERENCE else 0.0)
     batch = max(budget.ranks, TOKENS_A_STEP // plan["context"])
     trial.choose("batch", batch, "")
     trial.choose("micro_batch", batch, "")
@@ -129,7 +129,8 @@ def choose_path(plan: Plan, budget: Budget, probe: Probe, model: dict[str, Any] 
 
 def learns_the_same(plan: Plan, fast: Timing, probe: Probe, model: dict[str, Any] | None) -> bool:
     """Whether 20 equal steps, small ones, end at float32's loss within 1 %."""
-    small = {**plan.settings, "batch": max(1, plan["batch"] // 8), "micro_batch": 1_000_000, "warm_up": 1}
+    batch = max(probe.ranks.count, plan["batch"] // 8)
+    small = {**plan.settings, "batch": batch, "micro_batch": 1_000_000, "warm_up": 1}
     losses = [probe.time({**small, "precision": p, "attention": fast.attention}, 20, model).loss
               for p in ("float32", fast.precision)]  # fmt: skip
     return abs(losses[1] - losses[0]) <= 0.01 * abs(losses[0])
@@ -171,7 +172,7 @@ def choose_by_steps(plan: Plan, train: int, vocabulary: int, budget: Budget) -> 
     steps = budget.steps or 0
     batch = _choose_batch(plan, TOKENS_A_STEP * steps, train, budget.ranks)
     seen = float(steps * batch * plan["context"])
-    choose_shape(plan, train, plan["context"], lambda shape: seen)
+    choose_shape(plan, train, lambda shape: seen)
     plan.choose("precision", "float32", "steps are given: the same command gives the same bits")
     plan.choose("attention", "unfused" if plan["context"] <= 512 else "fused", "by the context; nothing is timed")
     _choose_rest(plan, train, steps, seen, vocabulary)
@@ -189,7 +190,7 @@ def choose_sizes(plan: Plan, train: int, vocabulary: int, budget: Budget, rate: 
         faster = float((shape.width / REFERENCE.width) ** 0.25)
         return seconds * rate * faster / shape.work(plan["context"], vocabulary)
 
-    shape = choose_shape(plan, train, plan["context"], seen)
+    shape = choose_shape(plan, train, seen)
     _choose_batch(plan, seen(shape), train, budget.ranks)
     _choose_rest(plan, train, STEPS_WANTED, seen(shape), vocabulary)  # for the timing; again with the speed found
 

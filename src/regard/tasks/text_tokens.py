@@ -10,6 +10,7 @@ import numpy as np
 
 from regard import files
 from regard.data.text import TextSource
+from regard.errors import RegardError
 from regard.tokens.text import TextTokenizer
 from regard.training.plan import Plan
 
@@ -23,13 +24,15 @@ def choose_tokens(plan: Plan, source: TextSource) -> None:
     """Characters or BPE, and how many pieces, by the size and the script of the text; docs/log.md has the runs."""
     characters = source.train_characters
     multi_byte = {c: n for c, n in source.distinct.items() if ord(c) > 127}
-    if characters < 20_000:
-        plan.choose("tokens", "characters", f"{characters:,} characters are too few to learn longer pieces from")
+    if "vocabulary" in plan.given:
+        chosen, why = "bpe", "a vocabulary is given"
+    elif characters < 20_000:
+        chosen, why = "characters", f"{characters:,} characters are too few to learn longer pieces from"
     else:
-        plan.choose(
-            "tokens", "bpe", f"{characters:,} characters: longer pieces let a window and a second see more text"
-        )
-    if plan["tokens"] == "characters":
+        chosen, why = "bpe", f"{characters:,} characters: longer pieces let a window and a second see more text"
+    if plan.choose("tokens", chosen, why) == "characters":
+        if "vocabulary" in plan.given:
+            raise RegardError("--vocabulary", "of characters it is what the text has", "leave it out, or --tokens")
         return
     pieces = int(
         2 ** round(np.clip(np.log2(max(characters, 1)) / 2 - 1, 6, 14))
@@ -70,13 +73,14 @@ def _first(pieces: Iterable[str], characters: int) -> Iterator[str]:
 def write_tokens(source: TextSource, tokenizer: TextTokenizer, folder: Path) -> dict[str, Any]:
     """cache/train.tokens and cache/held_out.tokens, two or four bytes a token; a document mark precedes each document.
 
-    The tail of a document that was split begins without a mark. Returns what cache/tokens.json says: dtype and counts.
+    The tail of a text that was split begins without a mark. Returns what tokens.json says: dtype, mark, counts.
     """
     cache = folder / CACHE
-    cache.mkdir(exist_ok=True)
+    files.make_folder(cache)
     dtype = "uint16" if tokenizer.vocabulary <= 65_536 else "uint32"
     counts = {part: _write_part(source, tokenizer, part, cache / f"{part}.tokens", dtype) for part in PARTS}
-    facts = {"dtype": dtype, **counts}
+    mark = None if tokenizer.document is None else tokenizer.label(tokenizer.document)
+    facts = {"dtype": dtype, "document": mark, **counts}
     files.write(cache / "tokens.json", json.dumps(facts).encode(), overwrite=True)
     return facts
 
@@ -103,8 +107,8 @@ def token_arrays(source: TextSource, tokenizer: TextTokenizer, part: str) -> Ite
         yield from tokenizer.encode_pieces(document)
 
 
-def open_tokens(folder: Path) -> dict[str, np.ndarray] | None:
-    """{part: tokens}, mapped from the disk; None where the cache is incomplete and must be made again."""
+def open_tokens(folder: Path) -> tuple[dict[str, np.ndarray], str | None] | None:
+    """({part: tokens}, mapped from the disk; the document mark), or None where the cache is incomplete."""
     cache = folder / CACHE
     try:
         facts = json.loads((cache / "tokens.json").read_bytes())
@@ -112,7 +116,7 @@ def open_tokens(folder: Path) -> dict[str, np.ndarray] | None:
         sizes = {part: (cache / f"{part}.tokens").stat().st_size for part in PARTS}
         if any(sizes[part] != facts[part] * dtype.itemsize for part in PARTS):
             return None
-        return {part: _mapped(cache / f"{part}.tokens", dtype, facts[part]) for part in PARTS}
+        return {part: _mapped(cache / f"{part}.tokens", dtype, facts[part]) for part in PARTS}, facts["document"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -2,6 +2,7 @@
 
 import json
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,7 @@ def restore(learner: Learner, folder: Path) -> dict[str, Any]:
         key, name = full.split("/", 1)
         if key != "raw":
             parameter = parameters[name]
-            place = parameter.device if tensor.dim() else torch.device("cpu")
-            owner[id(parameter)].state[parameter][key] = tensor.to(place)
+            owner[id(parameter)].state[parameter][key] = tensor.to(parameter.device)
     state: dict[str, Any] = json.loads((folder / STATE).read_bytes())
     return state
 
@@ -79,7 +79,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 
 @torch.no_grad()
-def put(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+def put(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     """Copies the tensors into the parameters of their names; all of them, and nothing else."""
     parameters = dict(model.named_parameters())
     wrong = sorted(parameters.keys() ^ tensors.keys())

@@ -1,7 +1,9 @@
 """Which folder a training writes to: a new one, one to go on with, or one that is finished; never a stranger's."""
 
+import itertools
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,13 +12,17 @@ from typing import Any, Protocol
 from regard import files
 from regard.errors import Notice, RegardError
 from regard.training.request import Request
+from regard.training.settings import BY_NAME
 
 RUNS = "runs"
 CONFIG, DATA, LOG = "config.json", "data.json", "log.jsonl"
 FORMAT = 1
 """Of config.json."""
-OURS = {".lock", "cache", "tokenizer.json", DATA, LOG}
-"""What a run holds that was killed before its config.json was written; it begins again."""
+CACHE, LOCK = "cache", ".lock"
+OURS = {LOCK, CACHE, "tokenizer.json", DATA}
+"""What a run may hold that was killed before its config.json was written; it begins again."""
+UNFINISHED = (".tmp-", ".probe-")
+"""How the names of files begin that were not renamed to their own names before a kill."""
 
 
 class Source(Protocol):
@@ -41,20 +47,21 @@ class Found:
 
 
 def find_folder(request: Request, source: Callable[[Request, Path | None], Source]) -> Found:
-    """Decision 16. source(request, folder) opens the data, spooling standard input into the folder's cache.
+    """Decision 16. source(request, folder) opens the data; streams are kept in, or come from, the folder's cache.
 
     Raises RegardError for a folder that is no run (R11), other data (R15), other settings (R16), a newer format (M16).
     """
     if request.resume is not None:
         folder = Path(request.resume)
         config = read_config(folder)
-        return _go_on(replace(request, **_taken_from(config, request)), folder, config, source)
+        return _go_on(replace(request, **_taken_from(folder, config, request)), folder, config, source)
     if request.out is not None:
         return _named(request, Path(request.out), source)
-    if request.paths == ("-",):  # who it is shows only after reading; --resume goes on with it
-        return Found(_unused(Path(RUNS) / "stdin"), request)
+    if request.streams:  # what they are shows only after reading, which needs a place: see find_same
+        return Found(_free(Path(RUNS) / ("stdin" if "-" in request.paths else "pipe"), request.fresh), request)
     opened = source(request, None)
-    return _numbered(request, Path(RUNS) / opened.name, opened)
+    base = Path(RUNS) / opened.name
+    return find_same(request, base, opened) or Found(_free(base, request.fresh), request)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -85,8 +92,27 @@ def is_finished(folder: Path) -> dict[str, Any] | None:
     return ends[-1] if ends and ends[-1]["kind"] == "finished" else None
 
 
-def _taken_from(config: dict[str, Any], request: Request) -> dict[str, Any]:
+def length(folder: Path, config: dict[str, Any]) -> tuple[int | None, float | None]:
+    """(steps, minutes), one of them None, that the run was last asked for: by its log, else its config.json."""
+    lines, _ = files.Log.read(folder / LOG)
+    last = next((line for line in reversed(lines) if line.get("kind") == "extended"), config)
+    return last.get("steps"), last.get("minutes")
+
+
+def sweep(folder: Path) -> Notice | None:
+    """Removes the files that a kill left under passing names; the lock's holder only. Says which (R24)."""
+    left = [p for place in (folder, folder / CACHE) if place.is_dir() for p in sorted(place.iterdir())
+            if p.name.startswith(UNFINISHED)]  # fmt: skip
+    for path in left:
+        files.durable.discard(path)
+    return Notice("unfinished files removed", len(left), tuple(p.name for p in left)) if left else None
+
+
+def _taken_from(folder: Path, config: dict[str, Any], request: Request) -> dict[str, Any]:
+    steps, minutes = length(folder, config)
     given = {**config["given"], **request.given}
+    if not {"steps", "minutes"} & request.given.keys():
+        given.update({"minutes": minutes} if steps is None else {"steps": steps})
     if "steps" in request.given:
         given.pop("minutes", None)
     if "minutes" in request.given:
@@ -95,7 +121,7 @@ def _taken_from(config: dict[str, Any], request: Request) -> dict[str, Any]:
     return {
         "given": given,
         "paths": request.paths or tuple(config["paths"]),
-        "base": request.base or config["from"],
+        "base": config["from"] if request.base is None else request.base,
         **reading,
     }
 
@@ -105,16 +131,19 @@ def _named(request: Request, folder: Path, source: Callable[[Request, Path | Non
         return Found(folder, request)
     if not (folder / CONFIG).exists():
         raise RegardError(str(folder), "this folder is not empty and is not a run", "name another folder with --out")
+    if request.fresh:
+        raise RegardError("--fresh", f"{folder} is a run already", "name a folder with --out that is not there yet")
     return _go_on(request, folder, read_config(folder), source)
 
 
 def _is_new(folder: Path) -> bool:
-    """Nothing is there, or only what a run left that never began."""
+    """Nothing is there, or only what a run left that never began: its lock came first, so that it is known by it."""
     if not os.path.lexists(folder):
         return True
     if not folder.is_dir():
         raise RegardError(str(folder), "this is a file", "name another folder with --out")
-    return set(os.listdir(folder)) <= OURS
+    names = {name for name in os.listdir(folder) if not name.startswith(UNFINISHED)}
+    return not names or (LOCK in names and names <= OURS)
 
 
 def _go_on(request: Request, folder: Path, config: dict[str, Any],
@@ -122,49 +151,65 @@ def _go_on(request: Request, folder: Path, config: dict[str, Any],
     """A named run: the same settings, the same data, perhaps a longer training."""
     _check_settings(request, folder, config)
     notices: list[Notice] = []
-    if request.paths != ("-",):
-        fingerprint = json.loads((folder / DATA).read_bytes())
-        missing = [p for p in request.paths if not os.path.lexists(p)]
-        if missing and request.resume is not None:
-            notices.append(
-                Notice("data paths are gone; going on from the run's own tokens", len(missing), tuple(missing))
-            )
-        elif (changed := source(request, folder).differs(fingerprint)) is not None:
-            if not request.accept_new_data:
-                raise RegardError(str(folder), f"the data are not what it was trained on: {changed}",
-                                  "restore them, choose another --out, or give --accept-new-data")  # fmt: skip
+    gone = [] if request.resume is None else [p for p in request.paths if p != "-" and not os.path.lexists(p)]
+    if gone:
+        notices.append(Notice("data paths are gone; going on from the run's own tokens", len(gone), tuple(gone)))
+    else:
+        opened = source(request, None if request.resume is None else folder)
+        changed = opened.differs(json.loads((folder / DATA).read_bytes()))
+        if changed is not None and not request.accept_new_data:
+            raise RegardError(str(folder), f"the data are not what it was trained on: {changed}",
+                              "restore them, choose another --out, or give --accept-new-data")  # fmt: skip
+        if changed is not None:
             notices.append(Notice("data files changed since the run began; its own tokens are used", 1, (changed,)))
     end = is_finished(folder)
-    longer = end is not None and (end.get("minutes"), end.get("steps")) != (request.minutes, request.steps)
-    return Found(folder, request, resumed=True, finished=end is not None and not longer, notices=tuple(notices))
+    finished = end is not None and not _is_longer(request, end)
+    return Found(folder, request, resumed=True, finished=finished, notices=tuple(notices))
+
+
+def _is_longer(request: Request, end: dict[str, Any]) -> bool:
+    if request.steps is not None:
+        return request.steps > (end.get("steps") or 0)
+    return (request.minutes or 0.0) > (end.get("minutes") or 0.0)
 
 
 def _check_settings(request: Request, folder: Path, config: dict[str, Any]) -> None:
+    """R16: what was given before is given again (--resume takes it from the run), and nothing else than was used."""
     before = {k: v for k, v in config["given"].items() if k not in ("minutes", "steps")}
     for name in sorted(before.keys() | request.settings.keys()):
-        old, new = config["settings"].get(name), request.settings.get(name, config["settings"].get(name))
+        old, new = before.get(name, config["settings"].get(name)), request.settings.get(name)
         if old != new:
-            raise RegardError(f"--{name.replace('_', '-')}", f"{folder} was begun with {old}, not {new}",
-                              "give the old value or choose another --out")  # fmt: skip
-    if request.base != config["from"]:
-        raise RegardError(
-            "--from", f"{folder} was begun from {config['from']}", "give the same or choose another --out"
-        )
+            what = f"{folder} was begun with {old}, " + ("and now it is not given" if new is None else f"not {new}")
+            raise RegardError(BY_NAME[name].option, what, "give the old value or choose another --out")
+    if request.origin != config["from"]:
+        what = f"{folder} was begun from {config['from'] or 'random weights'}"
+        raise RegardError("--from", what, "give the same or choose another --out")
     if (request.steps is None) != (config["steps"] is None):
         kind = "minutes" if config["steps"] is None else "steps"
         raise RegardError("--minutes or --steps", f"{folder} was begun with {kind}", f"give --{kind}")
 
 
-def _numbered(request: Request, base: Path, source: Source) -> Found:
-    """The first of NAME, NAME-2, NAME-3 ... that is this very training, or is free."""
+def find_same(request: Request, base: Path, source: Source) -> Found | None:
+    """The run among NAME, NAME-2, NAME-3 ... that is this very training."""
+    if request.fresh or not base.parent.is_dir():
+        return None
     fingerprint = source.fingerprint()
-    for number in range(1, 100_000):
-        folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
-        if not os.path.lexists(folder) or (folder.is_dir() and not request.fresh and _is_new(folder)):
-            return Found(folder, request)
-        if not request.fresh and _is_same(request, folder, fingerprint):
+    numbered = re.compile(re.escape(base.name) + r"(?:-([1-9]\d{0,8}))?")
+    found = [(int(match[1] or 1), name) for name in os.listdir(base.parent) if (match := numbered.fullmatch(name))]
+    for _, name in sorted(found):
+        folder = base.with_name(name)
+        if _is_same(request, folder, fingerprint):
             return Found(folder, request, resumed=True, finished=is_finished(folder) is not None)
-    raise RegardError(str(base), "a hundred thousand runs have this name", "choose one with --out")
+    return None
+
+
+def _free(base: Path, fresh: bool) -> Path:
+    """The first of NAME, NAME-2, NAME-3 ... where nothing is, or only what a run left that never began."""
+    for number in itertools.count(1):
+        folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
+        if not os.path.lexists(folder) or (not fresh and folder.is_dir() and _is_new(folder)):
+            return folder
+    raise AssertionError("numbers do not end")
 
 
 def _is_same(request: Request, folder: Path, fingerprint: dict[str, Any]) -> bool:
@@ -173,14 +218,5 @@ def _is_same(request: Request, folder: Path, fingerprint: dict[str, Any]) -> boo
         data = json.loads((folder / DATA).read_bytes())
     except (RegardError, OSError, ValueError):
         return False
-    same = config["given"] == request.given and config["from"] == request.base and config["reading"] == request.reading
-    return bool(same and data == fingerprint)
-
-
-def _unused(base: Path) -> Path:
-    number = 1
-    folder = base
-    while os.path.lexists(folder):
-        number += 1
-        folder = base.with_name(f"{base.name}-{number}")
-    return folder
+    same = config["given"] == request.given and config["from"] == request.origin
+    return bool(same and config["reading"] == request.reading and data == fingerprint)

@@ -46,6 +46,8 @@ class Learner:
         self.order = Order(examples, settings["batch"], settings["seed"])
         self.called: nn.Module = DistributedDataParallel(self.model) if ranks.count > 1 else self.model
         self.optimisers = optimisers(self.model, settings)
+        self.saved: int | None = None
+        """The step of the last checkpoint."""
 
     def step(self, number: int, progress: float) -> Step:
         """Step `number`, counted from 1. Raises RegardError, weights untouched, for a loss that is no number (R20)."""
@@ -53,9 +55,7 @@ class Learner:
         loss, targets = self._gradients(number - 1)
         norm = float(torch.nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None]))
         if not (np.isfinite(norm) and np.isfinite(loss)):
-            raise RegardError(
-                f"step {number}", f"the loss is {loss:g} and the gradient's length {norm:g}, so the step was not taken",
-                "lower --learning-rate or look at the data of this step", code=1)  # fmt: skip
+            raise self._spoiled(number, f"the loss is {loss:g} and the gradient's length {norm:g}: step not taken")
         scale = factor(number - 1, progress, self.settings["warm_up"], self.settings["cool_down"])
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
@@ -64,6 +64,17 @@ class Learner:
             optimiser.zero_grad()
         self.average.update(number)
         return Step(number, loss, norm, targets, time.perf_counter() - began)
+
+    def check(self, number: int) -> None:
+        """Raises RegardError if a weight is no finite number after step `number`: such a state is never saved (R20)."""
+        weights = [*self.model.parameters(), *self.average.model.parameters()]
+        if not bool(torch.stack([torch.isfinite(weight).all() for weight in weights]).all()):
+            raise self._spoiled(number, "weights became infinite or no number, and were not saved")
+
+    def _spoiled(self, number: int, what: str) -> RegardError:
+        good = "nothing was saved yet" if self.saved is None else f"the last good checkpoint is of step {self.saved}"
+        do = f"lower --learning-rate or look at the data; {good}"
+        return self.ranks.of_all(RegardError(f"step {number}", what, do, code=1))
 
     def _gradients(self, index: int) -> tuple[float, int]:
         """Fills the gradients of the mean loss over the global batch; returns that loss in nats, and its targets.

@@ -26,9 +26,11 @@ class Probe:
         return self.compute(settings, steps, model)
 
     def over(self) -> None:
+        """There is no more to time."""
         self.ranks.told({"settings": None})
 
     def follow(self) -> None:
+        """Computes with rank 0 until it is over. Raises what it gives up with (`Ranks.telling`)."""
         while (job := self.ranks.told())["settings"] is not None:
             self.compute(job["settings"], job["steps"], job["model"])
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from regard.errors import printable
+
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 720, 360, 56, 40, 44
 
 
@@ -55,4 +57,4 @@ def _mark(value: float, place: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

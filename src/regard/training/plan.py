@@ -42,6 +42,10 @@ class Plan:
         self.choices[name] = Choice(name, value, reason)
         self._fixed.add(name)
 
+    def known(self, name: str) -> Any:
+        """The value that was given or fixed, or None: what is still free follows from it."""
+        return self.choices[name].value if name in self._fixed else self.given.get(name)
+
     def __getitem__(self, name: str) -> Any:
         return self.choices[name].value
 
@@ -62,7 +66,7 @@ class Shape:
 
     @property
     def head_width(self) -> int:
-        return min(32 if self.width < 256 else 64, self.width)
+        return min(32 if self.width < 256 else 64, max(2, self.width // 2 * 2))
 
     @property
     def heads(self) -> int:
@@ -97,23 +101,39 @@ PARAMETERS_A_TOKEN = 10.0
 SMALLEST = 30_000
 
 
-def choose_shape(plan: Plan, tokens: int, context: int, seen: Callable[[Shape], float]) -> Shape:
-    """The largest of the ladder that the training can feed. tokens: to learn from; seen(shape): tokens it will see."""
+def choose_shape(plan: Plan, tokens: int, seen: Callable[[Shape], float]) -> Shape:
+    """The largest of the ladder that the training can feed. tokens: to learn from; seen(shape): tokens it will see.
+
+    Where width or layers are given, the ladder is that of the other; heads and feed-forward follow from the width.
+    """
     cap = max(SMALLEST, PARAMETERS_A_TOKEN * tokens)
-    fed = [s for s in LADDER if s.parameters <= cap and seen(s) >= TOKENS_A_PARAMETER * s.parameters] or [LADDER[0]]
-    shape = max(fed, key=lambda s: s.parameters)
+    width, layers = plan.known("width"), plan.known("layers")
+    ladder = sorted({Shape(width or s.width, layers or s.layers) for s in LADDER}, key=lambda s: s.parameters)
+    fed = [s for s in ladder if s.parameters <= cap and seen(s) >= TOKENS_A_PARAMETER * s.parameters]
+    shape = fed[-1] if fed else ladder[0]
     if shape.parameters * 1.6 > cap and seen(shape) > 2 * TOKENS_A_PARAMETER * shape.parameters:
         why = f"{tokens:,} tokens of text would not fill more than {shape.parameters:,} numbers"
     else:
         why = f"{seen(shape):,.0f} tokens can be seen, {TOKENS_A_PARAMETER:g} for each of {shape.parameters:,} numbers"
-    width = plan.choose("width", shape.width, why)
-    layers = plan.choose("layers", shape.layers, why if width == shape.width else "as for the planned width")
-    shape = Shape(width, layers)
-    head_width = plan.choose("head_width", shape.head_width, "32 below width 256, else 64")
-    heads = plan.choose("heads", max(1, width // head_width), "width / head width")
-    plan.choose("key_value_heads", heads, "no sharing: keys and values are cheap at this size")
+    plan.choose("width", shape.width, why)
+    plan.choose("layers", shape.layers, why)
+    _choose_heads(plan, shape)
     plan.choose("feed_forward", shape.feed_forward, "8/3 of the width, a multiple of 32")
     return shape
+
+
+def _choose_heads(plan: Plan, shape: Shape) -> None:
+    """Heads times head width make the width, as nearly as what is given allows."""
+    heads, shared = plan.known("heads"), plan.known("key_value_heads")
+    if heads is None:
+        head_width = plan.choose("head_width", shape.head_width, "32 below width 256, else 64")
+        planned = max(1, shape.width // head_width)
+        planned = planned if shared is None else max(1, planned // shared) * shared
+    else:
+        planned = heads
+        plan.choose("head_width", max(2, shape.width // heads // 2 * 2), "width / heads, an even number")
+    heads = plan.choose("heads", planned, "width / head width")
+    plan.choose("key_value_heads", heads, "no sharing: keys and values are cheap at this size")
 
 
 def choose_regularisation(plan: Plan, epochs: float, steps: float, tokens: int) -> None:

@@ -5,6 +5,8 @@ Only tensors travel (no pickle): text goes as its bytes. gloo between CPUs, nccl
 
 import json
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -12,13 +14,32 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from regard.errors import RegardError
+from regard.training.signals import Stopped
+
+STEP = timedelta(seconds=120)
+"""How long a rank waits for the others within a step (D2)."""
+WORK = timedelta(days=7)
+"""How long it waits while rank 0 reads, plans or writes; a rank 0 that dies is noticed at once all the same."""
+
+
+class Elsewhere(RegardError):
+    """What rank 0 refuses, and says; this rank leaves with its code and without a word (D6)."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__("", "", "", code)
+
+    def __str__(self) -> str:
+        return ""
+
 
 @dataclass(frozen=True)
 class Ranks:
     rank: int = 0
     count: int = 1
-    local_rank: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    patient: Any = None
+    """The process group for words."""
 
     @property
     def first(self) -> bool:
@@ -45,19 +66,44 @@ class Ranks:
         return [float(x) for x in tensor.tolist()]
 
     def told(self, words: Any = None) -> Any:
-        """What rank 0 says, as JSON; the others give nothing and get it."""
+        """What rank 0 says, as JSON; the others give nothing and get it. Raises what `telling` met on rank 0."""
         if self.count == 1:
             return words
-        text = torch.tensor(list(json.dumps(words).encode()) if self.first else [], dtype=torch.uint8)
-        length = torch.tensor([len(text)], device=self.device)
-        dist.broadcast(length, 0)
-        text = text.to(self.device) if self.first else torch.empty(int(length), dtype=torch.uint8, device=self.device)
-        dist.broadcast(text, 0)
-        return json.loads(bytes(text.tolist()))
+        text = torch.tensor(list(json.dumps({"words": words}).encode()) if self.first else [], dtype=torch.uint8)
+        said = json.loads(bytes(self._broadcast(text).tolist()))["words"]
+        if isinstance(said, dict) and "gave up" in said and not self.first:
+            raise Stopped(said["signal"], "") if said["signal"] else Elsewhere(said["gave up"])
+        return said
 
-    def wait(self) -> None:
-        if self.count > 1:
-            dist.barrier()
+    def _broadcast(self, text: torch.Tensor) -> torch.Tensor:
+        """text: (length,) bytes of rank 0, empty elsewhere."""
+        length = torch.tensor([len(text)])
+        dist.broadcast(length, 0, group=self.patient)
+        text = text if self.first else torch.empty(int(length), dtype=torch.uint8)
+        dist.broadcast(text, 0, group=self.patient)
+        return text
+
+    def agreed(self, find: Callable[[], Any]) -> Any:
+        """What find() returns on rank 0, told to all; called there alone."""
+        if not self.first:
+            return self.told()
+        with self.telling():
+            found = find()
+        return self.told(found)
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Work of rank 0 while the others wait to be told something: where it gives up, they are told that."""
+        try:
+            yield
+        except BaseException as error:
+            with suppress(RuntimeError):  # they may be gone already
+                self.told({"gave up": getattr(error, "code", 1), "signal": getattr(error, "signal", 0)})
+            raise
+
+    def of_all(self, error: RegardError) -> RegardError:
+        """An error that every rank meets at once: rank 0 says it."""
+        return error if self.first else Elsewhere(error.code)
 
     def leave(self) -> None:
         if self.count > 1:
@@ -69,9 +115,8 @@ def join(device: torch.device) -> Ranks:
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         return Ranks(device=device)
-    local = int(os.environ.get("LOCAL_RANK", "0"))
     if device.type == "cuda":
-        device = torch.device("cuda", local)
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(seconds=120))
-    return Ranks(dist.get_rank(), count, local, device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=STEP)
+    return Ranks(dist.get_rank(), count, device, dist.new_group(backend="gloo", timeout=WORK))

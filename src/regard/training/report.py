@@ -1,8 +1,10 @@
 """What a training tells: a line that moves on the terminal, log.jsonl, and TensorBoard where it is asked for."""
 
+import os
 import shutil
 import sys
 import time
+import unicodedata
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,11 +20,10 @@ class Terminal:
     """
 
     def __init__(self, stream: TextIO | None = None, quiet: bool = False) -> None:
-        import os
-
         self.stream = stream if stream is not None else sys.stderr
         self.quiet = quiet or self.stream is None
-        moving = not self.quiet and _is_terminal(self.stream) and os.environ.get("TERM") != "dumb"
+        plain = os.environ.get("TERM") == "dumb" or bool(os.environ.get("NO_COLOR"))
+        moving = not self.quiet and not plain and _is_terminal(self.stream)
         self.width = shutil.get_terminal_size((80, 24)).columns if moving else None
         self._shown = 0.0
         self._moving = False
@@ -54,6 +55,16 @@ def _is_terminal(stream: TextIO) -> bool:
         return stream.isatty()
     except ValueError:
         return False
+
+
+def fitted(text: str, columns: int) -> str:
+    """As much of the text as has room; a Chinese character takes two columns."""
+    used = 0
+    for place, character in enumerate(text):
+        used += 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        if used > columns:
+            return text[:place]
+    return text
 
 
 def clock_time(seconds: float) -> str:
@@ -95,7 +106,14 @@ class Report:
     def tokens_per_second(self) -> float:
         return self._rate.value
 
+    def started(self, steps: int | None, minutes: float | None) -> None:
+        """The first step comes next; of an attempt that was killed before its first checkpoint nothing counts."""
+        if self.log is not None and self.log.path.stat().st_size:
+            self.log.resume_from(0)
+        self._append({"kind": "start", "step": 0, "steps": steps, "minutes": minutes})
+
     def resumed(self, step: int, seconds: float) -> None:
+        """seconds: used so far."""
         if self.log is not None:
             self.log.resume_from(step)
         self.terminal.line(f"goes on after step {step:,}, {clock_time(seconds)} used so far")
@@ -111,8 +129,7 @@ class Report:
 
     def sample(self, step: int, text: str) -> None:
         self._append({"kind": "sample", "step": step, "text": text})
-        shown = printable(text.replace("\n", " / "))
-        self.terminal.line(f"  it says: {shown[:68]}")
+        self.terminal.line(fitted("  it says: " + printable(text.replace("\n", " / ")), 79))
 
     def event(self, kind: str, **facts: Any) -> None:
         self._append({"kind": kind, **facts})

@@ -1,5 +1,7 @@
 """What a training was asked for: data, time or steps, the settings that were given, and where it goes."""
 
+import os
+import stat
 import time
 from dataclasses import dataclass, field
 
@@ -33,6 +35,16 @@ class Request:
     """time.monotonic() of the command's start: the clock runs from here."""
 
     @property
+    def streams(self) -> bool:
+        """Whether a path is standard input or a pipe, which can be read but once."""
+        return any(path == "-" or _is_pipe(path) for path in self.paths)
+
+    @property
+    def origin(self) -> str | None:
+        """The base's path, the same from any working folder."""
+        return None if self.base is None else os.path.abspath(self.base)
+
+    @property
     def minutes(self) -> float | None:
         """None where steps are given instead."""
         return None if "steps" in self.given else float(self.given.get("minutes", DEFAULT_MINUTES))
@@ -50,3 +62,10 @@ class Request:
     def reading(self) -> dict[str, str | bool | None]:
         """How the data are read: part of what makes a run the same."""
         return {"encoding": self.encoding, "skip_bad": self.skip_bad, "text_key": self.text_key}
+
+
+def _is_pipe(path: str) -> bool:
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False

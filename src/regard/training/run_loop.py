@@ -1,7 +1,10 @@
 """Around the loop: where it begins, evaluations and checkpoints on the way, how it stops, and the end."""
 
+import math
 import time
+from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from types import TracebackType
 from typing import Any, Self
 
@@ -10,7 +13,7 @@ from torch import nn
 from regard import files
 from regard.errors import Notice
 from regard.training import checkpoint
-from regard.training.folders import LOG
+from regard.training.folders import LOG, length, sweep
 from regard.training.loop import Clock, Learner, train
 from regard.training.picture import loss_picture
 from regard.training.ranks import Ranks
@@ -36,6 +39,7 @@ class Training:
         board = folder / "tensorboard" if request.tensorboard and ranks.first else None
         self.report = Report(terminal, log, board)
         self.done, self.saved = 0, -1
+        self.saved_at, self.save_seconds = time.monotonic(), 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -43,52 +47,64 @@ class Training:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.report.close()
 
-    def begin(self, notices: list[Notice], base: nn.Module | None) -> None:
+    def begin(self, notices: list[Notice], base: Callable[[], nn.Module] | None) -> None:
         """From the newest checkpoint if there is one, else from the base's weights or random ones."""
-        if self.ranks.first:
-            self._tidy()
-        self.ranks.wait()
-        found = files.newest(self.folder, digests=True, say=self.report.notice)
-        state: dict[str, Any] = {}
+        found = self.ranks.agreed(self._newest)
+        seconds = 0.0
         if found is not None:
-            state = checkpoint.restore(self.learner, found.path)
-            self.done = self.saved = state["step"]
-            self.report.resumed(self.done, state["seconds"])
+            state = checkpoint.restore(self.learner, Path(found))
+            self.done = self.saved = self.learner.saved = state["step"]
+            seconds = float(state["seconds"])
+            self.report.resumed(self.done, seconds)
             if changed := checkpoint.differences(state, self.learner):
                 self.report.notice(changed)
         else:
-            self.report.event("start", step=0, steps=self.steps, minutes=self.minutes)
+            self.report.started(self.steps, self.minutes)
             if base is not None:
+                weights = dict(base().named_parameters())
                 for model in (self.learner.model, self.learner.average.model):
-                    checkpoint.put(model, dict(base.named_parameters()), Path(str(self.config["from"])))
+                    checkpoint.put(model, weights, Path(self.config["from"]))
+        if (self.steps, self.minutes) != length(self.folder, self.config):
+            self.report.event("extended", steps=self.steps, minutes=self.minutes)
         for notice in notices:
             self.report.notice(notice)
-        before = float(state.get("seconds", 0.0)) + time.monotonic() - self.request.began
-        seconds = None if self.minutes is None else 60 * self.minutes - self.config["reserve"]
-        self.clock = Clock(steps=self.steps, seconds=seconds, used=before)
+        before = seconds + time.monotonic() - self.request.began
+        self.clock = Clock(steps=self.steps, seconds=self._loop_seconds(0.0), used=before)
 
-    def _tidy(self) -> None:
-        """What a crash left; the lock is ours, so nobody else is writing it."""
+    def _newest(self) -> str | None:
+        """The folder of the checkpoint to go on from; what a crash left is tidied first. The lock is ours."""
+        if swept := sweep(self.folder):
+            self.report.notice(swept)
         files.set_aside_damaged(self.folder, say=self.report.notice)
         files.remove_leftovers(self.folder, say=self.report.notice)
         files.prune(self.folder)  # a kill between a commit and its prune leaves one too many
         if self.report.log is not None and self.report.log.torn is not None:
             self.report.notice(self.report.log.torn)
+        found = files.newest(self.folder, digests=True, say=self.report.notice)
+        return None if found is None else str(found.path)
+
+    def _loop_seconds(self, checkpoint_seconds: float) -> float | None:
+        """Of the loop alone: the last checkpoint and the score come after it, in the time given."""
+        return None if self.minutes is None else 60 * self.minutes - self.config["reserve"] - checkpoint_seconds
 
     def until_the_end(self) -> None:
-        self.wish.defer = True
+        self.wish.after_the_step()
         for step in train(self.learner, self.clock, self.done, lambda: self.wish.signal):
             self.done = step.number
             self.report.step(step, self.clock.used, self._left())
             if self.done % self.settings["evaluate_every"] == 0:
                 self._evaluate()
-            if self.done % self.settings["checkpoint_every"] == 0:
+            if self.done % self.settings["checkpoint_every"] == 0 and self._worth_saving():
                 self._save()
         if number := int(self.ranks.max(float(self.wish.signal))[0]):
             self._save()
             self.report.event("stopped", step=self.done, signal=number)
-            raise Stopped(number, f"stopped after step {self.done:,}; go on with: regard train --resume {self.folder}")
+            raise Stopped(number, f"stopped after step {self.done:,}; {self._again}" if self.ranks.first else "")
         self._finish()
+
+    @property
+    def _again(self) -> str:
+        return f"go on with: regard train --resume {quote(str(self.folder))}"
 
     def _left(self) -> float | None:
         """Seconds until the loop's end, or None before the first step."""
@@ -103,23 +119,37 @@ class Training:
         if self.ranks.first and self.done // self.settings["evaluate_every"] % 4 == 2:
             self.report.sample(self.done, self.task.sample(model))
 
+    def _worth_saving(self) -> bool:
+        """By steps always; by time only while checkpoints take at most a twentieth of it."""
+        if self.steps is not None or self.save_seconds == 0.0:
+            return True
+        rare = time.monotonic() - self.saved_at > 20 * self.save_seconds
+        return bool(self.ranks.max(float(rare and self.ranks.first))[0])
+
     def _save(self, final: bool = False) -> None:
         """Decision 9: the average is what is evaluated; raw weights and optimiser's numbers are for resuming."""
         if self.saved == self.done:
             return
+        began = time.monotonic()
+        self.learner.check(self.done)
         score = self.task.monitor(self.learner.average.model)
-        where = None
-        if self.ranks.first:
+
+        def commit() -> bool:
             content = checkpoint.contents(self.learner, self.done, self.clock.used)
-            where = files.commit_checkpoint(self.folder, self.done, content, score, self.report.log, final=final,
-                                            say=self.report.notice)  # fmt: skip
-        if self.ranks.told({"saved": where is not None})["saved"]:
-            self.saved = self.done
+            return files.commit_checkpoint(self.folder, self.done, content, score, self.report.log, final=final,
+                                           say=self.report.notice) is not None  # fmt: skip
+
+        if self.ranks.agreed(commit):
+            self.saved = self.learner.saved = self.done
+        self.saved_at = time.monotonic()
+        self.save_seconds = self.saved_at - began
+        self.clock.seconds = self._loop_seconds(self.save_seconds)
 
     def _finish(self) -> None:
         """The last checkpoint first, so that a crash while scoring loses nothing; then the score of the best one."""
         self._save(final=True)
-        self.ranks.wait()
+        waits = f"stopped after the last step; it is saved and waits for its score: {self._again}"
+        self.wish.at_once(waits if self.ranks.first else "")
         best, model = files.best(self.folder), self.learner.average.model
         if best is not None and best.step != self.done:
             checkpoint.load_weights(model, best.path / checkpoint.MODEL)
@@ -129,6 +159,9 @@ class Training:
         scores = self.task.evaluate(model)
         if not self.ranks.first:
             return
+        over = self.clock.used - 60 * (self.minutes or math.inf)
+        if over > 0.05 * (self.clock.used - over):
+            self.report.notice(Notice("seconds more than were given", round(over)))
         self.report.event(
             "finished", step=self.done, seconds=self.clock.used, minutes=self.minutes, steps=self.steps,
             tokens_per_second=self.report.tokens_per_second, scores=scores, sample=self.task.sample(model),
