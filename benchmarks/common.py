@@ -1,4 +1,4 @@
-"""What every benchmark shares: the machine in words, a table on the terminal, and a JSON file with commit and machine."""
+"""What the benchmarks share: the machine in words, a table, and a JSON file with commit and machine."""
 
 import json
 import os

@@ -51,7 +51,7 @@ def trained(text: Path, minutes: float, seed: int) -> dict[str, Any]:
         "run": f"regard, {minutes:g} min, seed {seed}", "nats/char": result["bits_per_byte"] * math.log(2),
         "sliding": result["nats_per_token_sliding"] / result["nats_per_token"] * result["bits_per_byte"] * math.log(2),
         "seconds": took, "tokens/s": result["tokens_per_second"], "steps": result["steps"],
-        "model": f"{plan['width']} x {plan['layers']}, {plan['vocabulary'] if 'vocabulary' in plan else 'characters'}",
+        "model": f"{plan['width']} x {plan['layers']}, {plan.get('vocabulary', 'characters')}",
     }  # fmt: skip
 
 

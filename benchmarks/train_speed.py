@@ -3,7 +3,7 @@
 python benchmarks/train_speed.py --nanogpt CHECKOUT [--seconds 20]
 AdamW on both sides, eager on both sides, the same parameters (within 1 %), batch and context.
 small: fp32, nanoGPT's CPU shape (4 layers, 4 heads, width 128, context 64, batch 12). baby: its GPU shape (6, 6, 384,
-context 256, batch 64 computed as it comes, dropout 0.2) in float32 as nanoGPT comes on a CPU, regard as it would choose.
+context 256, batch 64, dropout 0.2), nanoGPT in float32 as it comes on a CPU, regard as it would choose.
 The last column is the share of the machine's measured matrix-product rate that a step of regard reaches.
 """
 
@@ -64,7 +64,7 @@ class Ours:
 
 
 class NanoGPT:
-    """Its model.py and the inside of its train.py: batch, autocast off on a CPU in float32, clip at 1, AdamW, zero_grad."""
+    """Its model.py and the inside of its train.py: batch, float32 on a CPU, clip at 1, AdamW, zero_grad."""
 
     def __init__(self, checkout: Path, shape: dict[str, Any]) -> None:
         sys.path.insert(0, str(checkout))
