@@ -79,14 +79,16 @@ def train(paths: tuple[str, ...], plan: bool, json_: bool, base: str | None, out
     wanted = request(paths, given, out=out, resume=resume, base=base, device=device, encoding=encoding,
                      skip_bad=skip_bad, text_key=text_key, tensorboard=tensorboard,
                      accept_new_data=accept_new_data, fresh=fresh, no_lock=no_lock, began=BEGAN)  # fmt: skip
-    from regard.session import make_plan, run_session
+    from regard.session import make_plan, run_session, task_of
     from regard.training.folders import is_finished
     from regard.training.report import Terminal
 
     terminal = Terminal()
     if plan:
-        planned = make_plan(wanted, terminal, load).to_json()
-        answer({"plan": planned}) if json_ else say(words.plan_text(planned))
+        planned, source = make_plan(wanted, terminal, load)
+        facts = {"run": None, "task": task_of(source.kind).name, "data": {"name": source.name, "digest": None},
+                 "seed": planned["seed"], "version": __version__}  # fmt: skip
+        reply(facts, {"plan": planned.to_json()}) if json_ else say(words.plan_text(planned.to_json()))
         return
     run = load(run_session(wanted, terminal, load))
     if int(os.environ.get("RANK", "0")) > 0:

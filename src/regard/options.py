@@ -35,7 +35,7 @@ class Verb(click.Command):
         once = [param for param in order if isinstance(param, click.Option) and not param.multiple]
         for param in once:
             if once.count(param) > 1:
-                raise RegardError(param.opts[0], "it was given twice", "give it once")
+                raise RegardError(name_of(param), "it was given twice", "give it once")
         return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -57,8 +57,12 @@ def there(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     for one in value if isinstance(value, tuple) else (value,):
         if one == "" or one in options:
             what = "its value is empty" if one == "" else f"its value is missing before {one}"
-            raise RegardError(param.human_readable_name if one == "" else param.opts[0], what, "give one")
+            raise RegardError(name_of(param), what, "give one")
     return value
+
+
+def name_of(param: click.Parameter) -> str:
+    return max(param.opts, key=len) if isinstance(param, click.Option) else param.human_readable_name
 
 
 def option(*names: str, **details: Any) -> Decorator:

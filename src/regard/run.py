@@ -59,10 +59,9 @@ def is_one(path: str | Path) -> bool:
 def missing(path: Path) -> RegardError:
     """That nothing is there: with a name that is near, or the nearest folder that exists (C3, M16)."""
     parent = next((parent for parent in path.parents if parent.is_dir()), Path())
-    there = [
-        str(other) for folder in (parent, parent / "runs") if folder.is_dir() for other in sorted(folder.iterdir())
-    ]
-    near = get_close_matches(str(path), there, 1) or [name for name in there if Path(name).name == path.name]
+    folders = [folder for folder in (parent / "runs", parent) if folder.is_dir()]
+    there = [str(one) for folder in folders for one in sorted(folder.iterdir()) if one.is_dir()]
+    near = [name for name in there if Path(name).name == path.name] or get_close_matches(str(path), there, 1)
     do = f"did you mean {near[0]}?" if near else f"name a folder; the nearest that is there is {parent}"
     return RegardError(str(path), "there is no such folder, and regard does not download models", do)
 
@@ -300,7 +299,8 @@ class Run:
         from regard.tasks.text_tokens import open_tokens
         from regard.training.ranks import Ranks
 
-        own = open_tokens(self.path) if self.config is not None else None
+        opened = open_tokens(self.path) if self.config is not None else None
+        own = None if opened is None else opened[0]
         if not paths and own is None:
             raise RegardError(str(self.path), "its held-out tokens are not there", "name a text file to evaluate on")
         held_out = own["held_out"] if own is not None and not paths else None
@@ -379,7 +379,7 @@ def origin(run: Run, began: float) -> str:
     """A line that says where a result comes from."""
     seconds = time.monotonic() - began
     seed = "" if run.facts["seed"] is None else f" | seed {run.facts['seed']}"
-    return f"{printable(str(run.path))}{seed} | regard {__version__} | {seconds:,.1f} s"
+    return f"{printable(run.facts['run'])}{seed} | regard {__version__} | {seconds:,.1f} s"
 
 
 __all__ = ["Run", "is_one", "load", "origin", "request", "runs_in", "train"]

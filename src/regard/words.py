@@ -79,10 +79,10 @@ def scores_text(scores: Known, what: str = "held-out part") -> str:
     rows = [("this run", scores), *scores["baselines"].items()]
     figures = [[name, *(f"{s[key]:,.4f}" for key in ("nats_per_token", "bits_per_byte", "perplexity"))]
                for name, s in rows]  # fmt: skip
-    sliding = f"{scores['nats_per_token_sliding']:.4f} nats/token where windows slide by half"
+    sliding = f"{scores['nats_per_token_sliding']:.4f} nats/token where they overlap by half"
     return "\n".join([
         *table([head, *figures], right=(1, 2, 3), squeezed=[0]),
-        *wrap(f"{scores['tokens']:,} tokens in windows side by side; {sliding}", width()),
+        *wrap(f"{scores['tokens']:,} tokens in disjoint windows; {sliding}", width()),
     ])  # fmt: skip
 
 
@@ -90,7 +90,8 @@ def trained_text(run: Any, known: Known, sample: str) -> str:
     """What a training ends with: scores, a sample, and what can be done next."""
     path = shell(run.path)
     length = "steps" if known["steps"] is not None else "minutes"
-    said = "\n".join("  " + printable(line) for line in sample.strip().split("\n"))
+    lines = [wrap(printable(line), width() - 2) or [""] for line in sample.strip().split("\n")]
+    said = "\n".join("  " + part for line in lines for part in line)
     return "\n".join([
         scores_text(known["scores"]), "", "it says:", said, "",
         f"{printable(str(run.path))} is finished: {known['step']:,} steps, {known['tokens_per_second']:,.0f} tokens/s",

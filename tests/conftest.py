@@ -1,0 +1,93 @@
+"""One tiny run that has finished, and the command line called inside this process: what tests of several files need."""
+
+import json
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TEXT = "So wise so young, they say, do never live long.\nI say, without characters, fame lives long.\n"
+
+
+@dataclass
+class Done:
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def answer(self) -> Any:
+        """The one JSON object on standard output."""
+        (line,) = self.out.splitlines()
+        return json.loads(line)
+
+    @property
+    def sentence(self) -> str:
+        """The one sentence of a refusal: a line of at most 300 characters on standard error, and no word besides."""
+        (line,) = [line for line in self.err.splitlines() if line.startswith("regard: ")]
+        assert self.out == ""
+        assert "Traceback" not in self.err
+        line = line.removeprefix("regard: ")
+        assert len(line) <= 300
+        assert "; " in line  # what is wrong; what to do
+        return line
+
+
+Call = Callable[..., Done]
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with text.txt and runs/text, a tiny finished run; nobody changes it."""
+    import regard
+
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "text.txt").write_text(TEXT * 40)
+    run = folder / "runs" / "text"
+    regard.train(folder / "text.txt", steps=30, width=32, layers=1, context=32, out=run, quiet=True)
+    return folder
+
+
+@pytest.fixture
+def run(trained: Path) -> Path:
+    return trained / "runs" / "text"
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """Calls the command line in this process, in an empty working folder, at 80 columns, without a terminal."""
+    from regard.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def called(*arguments: object) -> Done:
+        capsys.readouterr()
+        before = signal.getsignal(signal.SIGPIPE)
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            code = end.code
+        finally:
+            signal.signal(signal.SIGPIPE, before)
+        assert isinstance(code, int)
+        return Done(code, *capsys.readouterr())
+
+    return called
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
+    """Puts bytes on standard input, as a pipe would."""
+    import io
+
+    def put(data: bytes) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+    return put
