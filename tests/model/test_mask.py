@@ -154,3 +154,26 @@ def test_a_mask_is_frozen_and_its_bias_follows_the_matrix() -> None:
     bias = mask.bias(torch.zeros(1))
     assert bias is not None
     assert bias[0, 0, 1, 0].item() == -math.inf  # not the bias of the mask that it was made from
+
+
+@given(first=st.integers(0, 3), lengths=st.lists(st.integers(1, 3), min_size=2, max_size=4), gap=st.integers(0, 1))
+@settings(max_examples=60, deadline=None)
+def test_what_is_known_of_a_text_without_looking_is_what_looking_finds(
+    first: int, lengths: list[int], gap: int
+) -> None:
+    """A text in parts, the last one perhaps after a gap: places and mask equal those that know nothing beforehand."""
+    *before, last = lengths
+    known = Places.text(first, before[0], torch.device("cpu"))
+    for n in before[1:]:
+        known = known.joined(Places.text(first + known.step.shape[1], n, torch.device("cpu")))
+    assert known.begin == first
+    new = Places.text(first + known.step.shape[1] + gap, last, torch.device("cpu"))
+    whole, seen = known.joined(new), replace(known, begin=None).joined(new)
+    assert (whole.begin is None) == bool(gap)
+    for name in ("sequence", "branch", "step"):
+        assert torch.equal(getattr(whole, name), getattr(seen, name))
+    for query, key in ((new, whole), (new, known), (known, new)):
+        looked = Mask.between(replace(query, begin=None), replace(key, begin=None))
+        found = Mask.between(query, key)
+        assert (found.kind, found.n, found.m) == (looked.kind, looked.n, looked.m)
+        assert torch.equal(found.matrix(), looked.matrix())

@@ -16,13 +16,8 @@ class _RMSNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
-        width = x.shape[-1]
-        exact = torch.promote_types(x.dtype, torch.float32)
-        squares = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=exact).square_()
-        scale = squares.mul_(1 / width).add_(epsilon).rsqrt_()  # (..., 1)
-        normed = x * scale
+        out, normed, scale = _normed(x, weight, epsilon)
         ctx.save_for_backward(normed, scale, weight)
-        out: Tensor = (normed * weight).to(x.dtype)
         return out
 
     @staticmethod
@@ -36,13 +31,22 @@ class _RMSNorm(torch.autograd.Function):
         return to_x, to_weight, None
 
 
+def _normed(x: Tensor, weight: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
+    """y, n = x r and r (..., 1)."""
+    exact = torch.promote_types(x.dtype, torch.float32)
+    squares = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=exact).square_()
+    scale = squares.mul_(1 / x.shape[-1]).add_(epsilon).rsqrt_()
+    normed = x * scale
+    return (normed * weight).to(x.dtype), normed, scale
+
+
 class _Rotation(torch.autograd.Function):
     """y = x cos + swap(x) sin: swap exchanges the halves of the last axis, sin carries the first half's sign."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, cos: Tensor, signed_sin: Tensor) -> Tensor:
         ctx.save_for_backward(cos, signed_sin)
-        return torch.addcmul(x * cos, _swapped(x), signed_sin).to(x.dtype)
+        return _turned(x, cos, signed_sin)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
@@ -50,6 +54,10 @@ class _Rotation(torch.autograd.Function):
         cos, signed_sin = ctx.saved_tensors
         back = torch.addcmul(gradient * cos, _swapped(gradient), signed_sin, value=-1)
         return back.to(gradient.dtype), None, None
+
+
+def _turned(x: Tensor, cos: Tensor, signed_sin: Tensor) -> Tensor:
+    return torch.addcmul(x * cos, _swapped(x), signed_sin).to(x.dtype)
 
 
 def _swapped(x: Tensor) -> Tensor:
@@ -80,12 +88,16 @@ class _SwiGLU(torch.autograd.Function):
 
 def rms_norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
     """x / sqrt(mean(x^2) + epsilon) * weight over the last axis, statistics in float32: x (..., width)."""
+    if not torch.is_grad_enabled():  # a Function costs as much as the norm of one token
+        return _normed(x, weight, epsilon)[0]
     normed: Tensor = _RMSNorm.apply(x, weight, epsilon)  # type: ignore[no-untyped-call]
     return normed
 
 
 def rotated(x: Tensor, cos: Tensor, signed_sin: Tensor) -> Tensor:
     """Pairs (i, i + d / 2) of the last axis turned: x (..., d); cos and signed_sin (see above) broadcast."""
+    if not torch.is_grad_enabled():
+        return _turned(x, cos, signed_sin)
     turned: Tensor = _Rotation.apply(x, cos, signed_sin)  # type: ignore[no-untyped-call]
     return turned
 

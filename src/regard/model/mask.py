@@ -25,11 +25,24 @@ class Places:
     sequence: Tensor
     branch: Tensor
     step: Tensor
+    begin: int | None = None
+    """Where known without looking: these are the steps begin, begin + 1, ... of one text (sequence 0, branch 0)."""
+
+    @classmethod
+    def text(cls, begin: int, n: int, device: torch.device) -> "Places":
+        """n tokens of one text, the first at step `begin`, the same in every example: (1, n)."""
+        step = torch.arange(begin, begin + n, device=device)[None]
+        zero = torch.zeros_like(step)
+        return cls(zero, zero, step, begin)
 
     def joined(self, after: "Places") -> "Places":
         """These places, then those that come after."""
+        n, m = self.step.shape[1], after.step.shape[1]
+        if self.begin is not None and after.begin == self.begin + n:
+            return Places.text(self.begin, n + m, self.step.device)
         mine, theirs = (self.sequence, self.branch, self.step), (after.sequence, after.branch, after.step)
-        return Places(*(torch.cat(_same_batch(a, b), dim=1) for a, b in zip(mine, theirs, strict=True)))
+        sequence, branch, step = (torch.cat(_same_batch(a, b), dim=1) for a, b in zip(mine, theirs, strict=True))
+        return Places(sequence, branch, step)
 
     def reordered(self, index: Tensor) -> "Places":
         """The examples at index (beams, samples); examples that all agree stay as they are."""
@@ -64,9 +77,11 @@ class Mask:
 
     @classmethod
     def between(cls, query: Places, key: Places) -> "Mask":
-        """The mask by the rule, its kind found by looking at it once."""
+        """The mask by the rule, its kind found by looking at it once, where it is not known before."""
+        n, m = query.step.shape[1], key.step.shape[1]
+        if query.begin is not None and key.begin is not None and key.begin + m - 1 <= query.begin:
+            return cls("full", n, m)  # no key is later than the first query: each new token of a text
         allowed = may_look(query, key)
-        n, m = allowed.shape[1:]
         if bool(allowed.all()):
             return cls("full", n, m)
         if n == m and bool((allowed == causal_matrix(n, allowed.device)).all()):

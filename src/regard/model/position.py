@@ -4,6 +4,7 @@ Shapes: batch (or 1); n; axes of a position; head_width of a query or key; width
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -46,13 +47,18 @@ class Rotary(nn.Module):
 
     def rotation(self, position: Tensor) -> Rotation:
         """position (batch or 1, n, axes) -> Rotation in float32."""
-        pairs = self.head_width // 2
-        exponent = torch.arange(0, self.head_width, 2, dtype=torch.float32, device=position.device) / self.head_width
-        axis_of_pair = torch.arange(pairs, device=position.device) % position.shape[-1]
-        angle = position.float()[..., axis_of_pair] * (1.0 / self.theta**exponent)  # (batch or 1, n, pairs)
-        angle = angle[:, None]  # (batch or 1, 1, n, pairs)
+        axis_of_pair, speed = _turns(self.head_width, self.theta, position.shape[-1], position.device)
+        angle = (position.float()[..., axis_of_pair] * speed)[:, None]  # (batch or 1, 1, n, pairs)
         cos, sin = angle.cos(), angle.sin()
         return Rotation(torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1))
+
+
+@lru_cache(maxsize=16)
+def _turns(head_width: int, theta: float, axes: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Each pair's axis and its angle a position, (pairs,) both."""
+    with torch.inference_mode(False):  # what is kept may meet a backward pass later
+        exponent = torch.arange(0, head_width, 2, dtype=torch.float32, device=device) / head_width
+        return torch.arange(head_width // 2, device=device) % axes, 1.0 / theta**exponent
 
 
 class Learned(nn.Module):

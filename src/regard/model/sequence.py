@@ -40,9 +40,8 @@ class Sequence:
     def text(cls, ids: Tensor, start: int = 0) -> "Sequence":
         """One text an example, each token seeing itself and those before: ids (batch, n), the first at `start`."""
         n = ids.shape[1]
-        step = torch.arange(start, start + n, device=ids.device)[None]  # (1, n): all examples agree
-        zero = torch.zeros_like(step)
-        return cls(ids, step[:, :, None], Places(zero, zero, step), Mask("causal", n, n))
+        places = Places.text(start, n, ids.device)
+        return cls(ids, places.step[:, :, None], places, Mask("causal", n, n))
 
     @classmethod
     def packed(cls, ids: Tensor, sequence: Tensor) -> "Sequence":
