@@ -3,7 +3,7 @@
 Shapes: batch (or 1, where all examples agree); n query positions; m key positions.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Literal
 
@@ -25,7 +25,7 @@ class Places:
     sequence: Tensor
     branch: Tensor
     step: Tensor
-    begin: int | None = None
+    begin: int | None = field(default=None, kw_only=True)
     """Where known without looking: these are the steps begin, begin + 1, ... of one text (sequence 0, branch 0)."""
 
     @classmethod
@@ -33,7 +33,7 @@ class Places:
         """n tokens of one text, the first at step `begin`, the same in every example: (1, n)."""
         step = torch.arange(begin, begin + n, device=device)[None]
         zero = torch.zeros_like(step)
-        return cls(zero, zero, step, begin)
+        return cls(zero, zero, step, begin=begin)
 
     def joined(self, after: "Places") -> "Places":
         """These places, then those that come after."""
@@ -41,8 +41,7 @@ class Places:
         if self.begin is not None and after.begin == self.begin + n:
             return Places.text(self.begin, n + m, self.step.device)
         mine, theirs = (self.sequence, self.branch, self.step), (after.sequence, after.branch, after.step)
-        sequence, branch, step = (torch.cat(_same_batch(a, b), dim=1) for a, b in zip(mine, theirs, strict=True))
-        return Places(sequence, branch, step)
+        return Places(*(torch.cat(_same_batch(a, b), dim=1) for a, b in zip(mine, theirs, strict=True)))
 
     def reordered(self, index: Tensor) -> "Places":
         """The examples at index (beams, samples); examples that all agree stay as they are."""
