@@ -60,11 +60,9 @@ clean: ## removes .venv and what the tools keep; trained runs stay
 	rm -rf .venv build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests scripts benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
-# The stamp holds the folder it was made in: an environment that was moved or copied has wrong paths inside.
-ifneq ($(wildcard $(READY)),)
-ifneq ($(shell cat $(READY)),$(CURDIR))
-$(shell rm -rf .venv)
-endif
+# Made anew where the stamp names another folder, as a moved environment has wrong paths inside, or Python is gone.
+ifneq ($(shell cat $(READY) 2>/dev/null)$(wildcard $(BIN)/python),$(CURDIR)$(BIN)/python)
+.PHONY: $(READY)
 endif
 
 $(READY): pyproject.toml constraints.txt
@@ -72,6 +70,6 @@ $(READY): pyproject.toml constraints.txt
 		{ echo "regard needs Python 3.11 or newer; name one: make PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 		{ echo "Python's venv is missing; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
-	$(BIN)/python -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear .venv
+	test "$$(cat $@ 2>/dev/null)" = "$(CURDIR)" -a -x $(BIN)/python || $(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@printf '%s' "$(CURDIR)" > $@
