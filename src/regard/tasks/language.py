@@ -193,6 +193,12 @@ class Language:
         tokens = self.held_out[: QUICK * self.context + 1]
         return nats_of_windows(self, model, tokens, self.context) / max(len(tokens) - 1, 1)
 
+    @property
+    def whole_score(self) -> float:
+        """How many times the quick score the whole one costs: disjoint windows, and sliding ones for twice as much."""
+        assert self.held_out is not None
+        return 3.0 * len(self.held_out) / min(len(self.held_out), QUICK * self.context + 1)
+
     def monitor(self, model: nn.Module) -> float | None:
         """Nats a token on the slice of the training part that was held back, or None where none was."""
         if self.monitored is None:

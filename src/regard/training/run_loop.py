@@ -40,6 +40,7 @@ class Training:
         self.report = Report(terminal, log, board)
         self.done, self.saved = 0, -1
         self.saved_at, self.save_seconds = time.monotonic(), 0.0
+        self.score_seconds: float = config["reserve"]
 
     def __enter__(self) -> Self:
         return self
@@ -69,7 +70,7 @@ class Training:
         for notice in notices:
             self.report.notice(notice)
         before = seconds + time.monotonic() - self.request.began
-        self.clock = Clock(steps=self.steps, seconds=self._loop_seconds(0.0), used=before)
+        self.clock = Clock(steps=self.steps, seconds=self._loop_seconds(), used=before)
 
     def _newest(self) -> str | None:
         """The folder of the checkpoint to go on from; what a crash left is tidied first. The lock is ours."""
@@ -83,9 +84,9 @@ class Training:
         found = files.newest(self.folder, digests=True, say=self.report.notice)
         return None if found is None else str(found.path)
 
-    def _loop_seconds(self, checkpoint_seconds: float) -> float | None:
-        """Of the loop alone: the last checkpoint and the score come after it, in the time given."""
-        return None if self.minutes is None else 60 * self.minutes - self.config["reserve"] - checkpoint_seconds
+    def _loop_seconds(self) -> float | None:
+        """Of the loop alone: the last checkpoint and the score come after it, in the time given, by their last cost."""
+        return None if self.minutes is None else 60 * self.minutes - self.score_seconds - self.save_seconds
 
     def until_the_end(self) -> None:
         self.wish.after_the_step()
@@ -115,7 +116,11 @@ class Training:
 
     def _evaluate(self) -> None:
         model = self.learner.average.model
-        self.report.evaluation(self.done, self.task.quick_score(model), self.clock.used, self._left())
+        began = time.monotonic()
+        quick = self.task.quick_score(model)
+        self.score_seconds = 1.0 + (time.monotonic() - began) * self.task.whole_score
+        self.clock.seconds = self._loop_seconds()
+        self.report.evaluation(self.done, quick, self.clock.used, self._left())
         if self.ranks.first and self.done // self.settings["evaluate_every"] % 4 == 2:
             self.report.sample(self.done, self.task.sample(model))
 
@@ -143,7 +148,7 @@ class Training:
             self.saved = self.learner.saved = self.done
         self.saved_at = time.monotonic()
         self.save_seconds = self.saved_at - began
-        self.clock.seconds = self._loop_seconds(self.save_seconds)
+        self.clock.seconds = self._loop_seconds()
 
     def _finish(self) -> None:
         """The last checkpoint first, so that a crash while scoring loses nothing; then the score of the best one."""
