@@ -61,7 +61,7 @@ clean: ## removes .venv and what the tools keep; trained runs stay
 	find src tests scripts benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 # Made anew where the stamp names another folder, as a moved environment has wrong paths inside, or Python is gone.
-ifneq ($(shell cat $(READY) 2>/dev/null)$(wildcard $(BIN)/python),$(CURDIR)$(BIN)/python)
+ifneq ($(and $(realpath $(BIN)/python),$(shell cat $(READY) 2>/dev/null)),$(CURDIR))
 .PHONY: $(READY)
 endif
 
