@@ -29,7 +29,7 @@ def render(drawing: Drawing, scale: int) -> bytes:
     text.add_itxt("Title", drawing.title)
     text.add_itxt("regard", json.dumps(drawing.facts))
     stream = io.BytesIO()
-    picture.save(stream, "PNG", pnginfo=text, optimize=True)
+    picture.save(stream, "PNG", pnginfo=text)
     return stream.getvalue()
 
 

@@ -59,20 +59,20 @@ class Probed:
 def kernel_of(call: Call, device: torch.device) -> Kernel | None:
     """The kernel that ran, with the recorded queries, keys, mask and scale; None if it is not to be had here."""
     path: Path = {"plain": plain, "unfused": unfused}.get(call.kernel, fused)
-    query, key = call.query[None].to(device), call.key[None].to(device)
+    query, key, value = (x[None].to(device, getattr(torch, call.dtype)) for x in (call.query, call.key, call.value))
     moved = None if call.mask.allowed is None else call.mask.allowed.to(device)
     mask, score, d = replace(call.mask, allowed=moved), ScaledDot(call.scale), call.out.shape[-1]
 
     def run(columns: Tensor) -> Tensor:
         found = []
         for start in range(0, columns.shape[1], d):
-            chunk = columns[:, start : start + d].to(device, call.value.dtype)
-            value = torch.zeros_like(call.value, device=device)  # the recorded shape, so the same kernel
-            value[:, :, : chunk.shape[1]] = chunk
-            found.append(path(query, key, value[None], mask, score).out[0, :, :, : chunk.shape[1]].cpu())
+            chunk = columns[:, start : start + d].to(value)
+            other = torch.zeros_like(value)  # the recorded shape, so the same kernel
+            other[..., : chunk.shape[1]] = chunk
+            found.append(path(query, key, other, mask, score).out[0, :, :, : chunk.shape[1]].cpu())
         return torch.cat(found, dim=-1)
 
-    tried = path(query, key, call.value[None].to(device), mask, score)
+    tried = path(query, key, value, mask, score)
     return run if tried.kernel == call.kernel else None
 
 

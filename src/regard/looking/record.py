@@ -292,7 +292,7 @@ class Recording:
 
     def _stale(self, model: Transformer) -> str:
         """Why this model's weights are not those that were recorded, or "" if they are."""
-        if model is self.model and self._witness is not None and self._witness.unchanged():
+        if self._live and model is self.model and self._witness is not None and self._witness.unchanged():
             return ""
         return "" if model_hash(model) == self.model_hash else "these are not the weights that were recorded"
 
