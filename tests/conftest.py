@@ -1,6 +1,7 @@
 """One tiny run that has finished, and the command line called inside this process: what tests of several files need."""
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -40,6 +41,20 @@ class Done:
 
 
 Call = Callable[..., Done]
+
+
+def read_all(terminal: int) -> bytes:
+    """What was written to a pseudo-terminal, whose other end is closed."""
+    found = b""
+    while True:
+        try:
+            piece = os.read(terminal, 65536)
+        except OSError:  # EIO: nothing more comes
+            piece = b""
+        if not piece:
+            os.close(terminal)
+            return found
+        found += piece
 
 
 @pytest.fixture(scope="session")

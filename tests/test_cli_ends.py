@@ -19,7 +19,7 @@ from regard import ending, streams
 from regard.errors import RegardError
 from regard.files import durable
 
-from .conftest import TEXT, Call
+from .conftest import TEXT, Call, read_all
 
 REGARD = str(Path(sys.executable).with_name("regard"))
 SMALLEST = ("--steps=1", "--width=8", "--layers=1", "--heads=1", "--head-width=4", "--feed-forward=8", "--context=16")
@@ -168,20 +168,6 @@ def test_C5_escape_codes_are_for_terminals_that_want_them(quiet: dict[str, str],
     assert (b"\r" in told.replace(b"\r\n", b"")) == (not quiet)
 
 
-def read_all(terminal: int) -> bytes:
-    """What was written to a pseudo-terminal, whose other end is closed."""
-    found = b""
-    while True:
-        try:
-            piece = os.read(terminal, 65536)
-        except OSError:  # EIO: nothing more comes
-            piece = b""
-        if not piece:
-            os.close(terminal)
-            return found
-        found += piece
-
-
 def test_C6_utf8_whatever_the_locale_says(run: Path) -> None:
     ascii_only = environment(LC_ALL="C", LANG="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
     prompt = "naïve 漢字 😀"
@@ -307,3 +293,31 @@ def test_a_training_without_a_terminal_never_waits(given: Callable[[bytes], None
     given(b"")
     done = call("train", "-", *SMALLEST)
     assert (done.code, done.sentence.startswith("standard input: ")) == (2, True)
+
+
+def test_C8_a_working_folder_that_is_gone_is_no_fault(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    done = subprocess.run(["sh", "-c", f"rmdir '{gone}' && exec '{sys.executable}' -m regard --version"], cwd=gone,
+                          capture_output=True, text=True, env=environment(), timeout=60)  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_R3_the_moving_line_is_left_before_the_last_sentence(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text(TEXT * 20)
+    keeper, terminal = pty.openpty()
+    started = subprocess.Popen([REGARD, "train", "text.txt", *SMALLEST[1:], "--steps=1000000000"], cwd=tmp_path,
+                               stdout=subprocess.PIPE, stderr=terminal, env=environment(TERM="xterm"))  # fmt: skip
+    os.close(terminal)
+    told = b""
+    while b"step" not in told:
+        told += os.read(keeper, 65536)
+    started.send_signal(signal.SIGINT)
+    told += read_all(keeper)
+    assert started.wait(60) == -signal.SIGINT
+    assert started.stdout is not None
+    assert started.stdout.read() == b""
+    started.stdout.close()
+    last = told.replace(b"\r\n", b"\n").split(b"\n")[-2]
+    assert last.startswith(b"regard: stopped after step ")
+    assert b"regard train --resume runs/text" in last

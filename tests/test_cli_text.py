@@ -15,7 +15,7 @@ import pytest
 
 from regard.run import Run
 
-from .conftest import TEXT, Call
+from .conftest import TEXT, Call, read_all
 
 SMALLEST = ("--steps=1", "--width=8", "--layers=1", "--heads=1", "--head-width=4", "--feed-forward=8", "--context=16")
 
@@ -182,8 +182,7 @@ def test_T18_generated_text_is_exact_in_a_pipe_and_harmless_on_a_terminal(
             monkeypatch.setattr(sys, "stdout", stdout)
             with pytest.raises(SystemExit):
                 main(["predict", str(run), "x", *options])
-        told = os.read(keeper, 65536).replace(b"\r\n", b"\n")
-        os.close(keeper)
+        told = read_all(keeper).replace(b"\r\n", b"\n")
         assert not {b"\x1b", b"\x07", b"\r"} & {told[i : i + 1] for i in range(len(told))}
         assert "\u202e".encode() not in told
         if options == []:

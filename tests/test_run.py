@@ -166,6 +166,7 @@ def test_what_is_missing_is_near_something(tmp_path: Path, monkeypatch: pytest.M
     assert missing(Path("poems")).do == "did you mean runs/poems?"
     assert missing(Path("runs/poem")).do == "did you mean runs/poems?"
     assert missing(Path("/no/such/thing")).do.endswith(" /")
+    assert missing(Path("nothing like it")).do.endswith(" the working folder")
 
 
 def test_notices_of_the_same_kind_are_counted_together(loaded: regard.Run) -> None:

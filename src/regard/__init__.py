@@ -4,7 +4,11 @@ import os
 import sys
 
 if sys.argv[:1] == ["-m"]:  # `python -m regard`: the working folder holds data, never code (bad-inputs C8)
-    sys.path[:] = [path for path in sys.path if path not in ("", os.getcwd())]
+    try:
+        _here = os.getcwd()
+    except OSError:  # it was removed, so nothing can be imported from it
+        _here = ""
+    sys.path[:] = [path for path in sys.path if path not in ("", _here)]
 
 # torch's threads wait for each other by spinning (libgomp: 300,000 times). Where another process has one of the cores,
 # that made a step 25 times slower (docs/log.md); ten thousand turns cost nothing on a quiet machine.

@@ -47,6 +47,6 @@ def check_ending(path: str | Path, head: object = None) -> None:
     """Before anything is computed for it. Raises RegardError."""
     suffix = Path(path).suffix.lower()
     if suffix not in (*PICTURES, ".regard"):
-        raise RegardError(str(path), "its ending says not what to save", "end it in .svg, .png or .regard")
+        raise RegardError(str(path), "its ending does not say what to save", "end it in .svg, .png or .regard")
     if head is not None and suffix == ".regard":
         raise RegardError("--head", "a recording holds every head", "leave it out, or save an .svg or .png")

@@ -37,7 +37,7 @@ def load(path: str | Path) -> "Run":
     """A run's folder, or a Hugging Face checkpoint folder. Raises RegardError for anything else."""
     folder = Path(path)
     if not os.path.lexists(folder):
-        raise missing(folder)
+        raise missing(folder, ", and regard does not download models")  # `gpt2`, say (M16)
     if folder.is_file() and folder.suffix in NO_RUNS:
         what, do = NO_RUNS[folder.suffix]
         raise RegardError(str(path), f"this is {what}, not a run", do.format(path))
@@ -56,14 +56,15 @@ def is_one(path: str | Path) -> bool:
     return (folder / CONFIG).exists() or is_checkpoint_of_others(folder)
 
 
-def missing(path: Path) -> RegardError:
-    """That nothing is there: with a name that is near, or the nearest folder that exists (C3, M16)."""
+def missing(path: Path, besides: str = "") -> RegardError:
+    """That nothing is there: with a name that is near, or the nearest folder that exists (C3)."""
     parent = next((parent for parent in path.parents if parent.is_dir()), Path())
     folders = [folder for folder in (parent / "runs", parent) if folder.is_dir()]
     there = [str(one) for folder in folders for one in sorted(folder.iterdir()) if one.is_dir()]
     near = [name for name in there if Path(name).name == path.name] or get_close_matches(str(path), there, 1)
-    do = f"did you mean {near[0]}?" if near else f"name a folder; the nearest that is there is {parent}"
-    return RegardError(str(path), "there is no such folder, and regard does not download models", do)
+    where = "the working folder" if parent == Path() else str(parent)
+    do = f"did you mean {near[0]}?" if near else f"name one that is there; the nearest is {where}"
+    return RegardError(str(path), "there is no such folder" + besides, do)
 
 
 def is_checkpoint_of_others(folder: Path) -> bool:
@@ -117,6 +118,8 @@ def request(paths: Sequence[str | Path], given: dict[str, Any], **options: Any) 
         raise RegardError("--resume", "it names the run already", "leave out --out and --fresh")
     if fresh and options.get("out") is not None:
         raise RegardError("--fresh", "it chooses a free name, and --out gives one", "give one of the two")
+    if options.get("base") is not None:
+        load(options["base"])  # whether it is there; its weights are read later
     if options.get("tensorboard"):
         _check_tensorboard()
     _check_torch()

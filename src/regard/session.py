@@ -53,6 +53,7 @@ def run_session(request: Request, terminal: Terminal, load: Load) -> Path:
     Raises Stopped after a signal, with what is done saved; RegardError for what cannot be trained.
     """
     with ExitStack() as stack:
+        stack.callback(terminal.rest)
         wish = stack.enter_context(Wish(launched="TORCHELASTIC_RUN_ID" in os.environ))
         ranks = join(choose_device(request.device))
         stack.callback(ranks.leave)

@@ -149,6 +149,7 @@ def _status(path: str) -> os.stat_result:
         return os.stat(path)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         parent = next((str(parent) for parent in Path(path).parents if os.path.isdir(parent)), ".")
+        parent = "the working folder" if parent == "." else parent
         why = (
             "is not there"
             if isinstance(error, FileNotFoundError | NotADirectoryError | ValueError)

@@ -99,7 +99,7 @@ OFF_BY_NONE = {field.name for field in fields(Sampling) if field.default is None
 
 def _refusal(name: str, value: object, allowed: Range) -> RegardError:
     off = ", or leave it out" if name in OFF_BY_NONE else ""
-    return RegardError("--" + name.replace("_", "-"), f"{value!r:.40} is not {allowed}", f"give {allowed}{off}")
+    return RegardError("--" + name.replace("_", "-"), f"{value!r:.40} does not fit", f"give {allowed}{off}")
 
 
 def _check(name: str, value: object, allowed: Range) -> None:

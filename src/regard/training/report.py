@@ -5,6 +5,7 @@ import shutil
 import sys
 import time
 import unicodedata
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -40,6 +41,12 @@ class Terminal:
         self._shown, self._moving = now, True
         self._write("\r\x1b[2K" + text[: self.width - 1])
 
+    def rest(self) -> None:
+        """Leaves the moving line as it stands, so that what others write begins on a line of its own."""
+        if self._moving:
+            self._write("\n")
+            self._moving = False
+
     def _write(self, text: str) -> None:
         if self.quiet:
             return
@@ -48,6 +55,14 @@ class Terminal:
             self.stream.flush()
         except (OSError, ValueError):  # the terminal is gone
             self.quiet = True
+            self._silence()
+
+    def _silence(self) -> None:
+        """What waits to be written goes nowhere: else Python tries it again at its end, and exits with 120."""
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.stream.fileno())
+            os.close(nowhere)
 
 
 def _is_terminal(stream: TextIO) -> bool:

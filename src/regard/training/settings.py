@@ -29,7 +29,8 @@ class Setting:
     def allowed(self) -> str:
         if self.kind == "choice":
             return "one of " + ", ".join(self.choices)
-        return f"{'a whole number' if self.kind == 'whole' else 'a number'} from {self.low:g} to {self.high:g}"
+        low, high = (f"{limit:,.10g}" for limit in (self.low, self.high))
+        return f"{'a whole number' if self.kind == 'whole' else 'a number'} from {low} to {high}"
 
     def check(self, value: object) -> Value:
         """The value in its own type. Raises RegardError naming the option and what is allowed."""
@@ -40,7 +41,7 @@ class Setting:
             number = _number(value)
             if self.low <= number <= self.high and (self.kind == "number" or number == int(number)):
                 return int(number) if self.kind == "whole" else number
-        raise RegardError(self.option, f"{str(value)[:40]!r} is not {self.allowed}", f"give {self.allowed}")
+        raise RegardError(self.option, f"{str(value)[:40]!r} does not fit", f"give {self.allowed}")
 
 
 def _number(value: object) -> float:
