@@ -145,6 +145,15 @@ def test_C5_a_training_goes_on_when_nobody_reads(tmp_path: Path) -> None:
     assert (tmp_path / "runs" / "text" / "loss.svg").exists()
 
 
+def test_C5_a_refusal_that_nobody_reads_keeps_its_exit_code(tmp_path: Path) -> None:
+    pipe_in, pipe_out = os.pipe()
+    os.close(pipe_in)
+    done = subprocess.run([REGARD, "train", "nowhere.txt"], cwd=tmp_path, stdout=pipe_out, stderr=pipe_out,
+                          env=environment(), timeout=60)  # fmt: skip
+    os.close(pipe_out)
+    assert done.returncode == 2
+
+
 def test_R4_closed_streams_stop_no_training(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text(TEXT * 20)
     command = f"exec '{REGARD}' train text.txt {' '.join(SMALLEST)} >&- 2>&- <&-"

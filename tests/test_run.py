@@ -138,6 +138,7 @@ def test_a_checkpoint_folder_of_another_program_is_a_run(loaded: regard.Run, tmp
     assert other.look("So wise").weights(0, 0).shape == (7, 7)
     assert other.evaluate(trained / "text.txt")["nats_per_token"] == pytest.approx(
         loaded.evaluate(trained / "text.txt")["nats_per_token"], abs=1e-4)  # fmt: skip
+    assert set(other.evaluate(trained / "text.txt")["baselines"]) == {"uniform"}
     assert other.facts["data"] is None
     with pytest.raises(regard.RegardError, match="name a text file"):
         other.evaluate()

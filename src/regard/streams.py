@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, TextIO
 
 from regard.errors import RegardError, printable
@@ -45,28 +46,30 @@ def write(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:  # only a training comes here (prepare): what it has done is done
-        _silence()
+        _silence(sys.stdout)
     except OSError as error:
-        _silence()
+        _silence(sys.stdout)
         what = f"it cannot be written ({error.strerror})"
         raise RegardError("standard output", what, "send it elsewhere", 1) from error
 
 
-def _silence() -> None:
+def _silence(stream: TextIO) -> None:
     """What is still waiting to be written goes nowhere, so that leaving does not fail once more."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def tell(sentence: str) -> None:
     """A sentence on standard error, if anyone listens there."""
-    try:
-        if sys.stderr is not None:
-            sys.stderr.write(f"regard: {sentence}\n")
-            sys.stderr.flush()
-    except (OSError, ValueError):
+    if sys.stderr is None:
         return
+    try:
+        sys.stderr.write(f"regard: {sentence}\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        _silence(sys.stderr)
 
 
 def shown(text: str) -> str:

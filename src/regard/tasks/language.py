@@ -155,37 +155,36 @@ class Language:
     def evaluate(self, model: nn.Module) -> dict[str, Any]:
         """The scores on the whole held-out part, and the baselines'."""
         assert self.held_out is not None
-        scores = self.score(model, self.held_out)
-        return {**scores, "baselines": {} if self.train is None else self.baselines(self.held_out)}
+        return {**self.score(model, self.held_out), "baselines": self.baselines(self.held_out)}
 
     def score(self, model: nn.Module, tokens: np.ndarray) -> dict[str, float]:
         """nats_per_token on disjoint windows of the model's own context (every target but the very first token counted
         once, the last window short), the same with windows sliding by half, bits per byte, perplexity."""
         nats = nats_of_windows(self, model, tokens, self.context)
         sliding = nats_of_windows(self, model, tokens, max(1, self.context // 2))
-        return {**self._keys(nats, tokens), "nats_per_token_sliding": sliding / max(len(tokens) - 1, 1)}
+        return self._keys(nats, sliding, tokens)
 
-    def _keys(self, nats: float, tokens: np.ndarray) -> dict[str, float]:
+    def _keys(self, nats: float, sliding: float, tokens: np.ndarray) -> dict[str, float]:
         targets = len(tokens) - 1
         size = int(self.tokenizer.byte_lengths()[tokens[1:]].sum())
         per_token = nats / max(targets, 1)
         return {
             "nats_per_token": per_token,
+            "nats_per_token_sliding": sliding / max(targets, 1),
             "bits_per_byte": nats / max(size, 1) / math.log(2),
             "perplexity": math.exp(min(per_token, 700.0)),
             "tokens": targets,
         }
 
     def baselines(self, tokens: np.ndarray) -> dict[str, dict[str, float]]:
-        """Answers that look at nothing: every token equally likely; each as often as in the training part."""
-        assert self.train is not None
-        targets = np.asarray(tokens[1:])
-        counts = (
-            np.bincount(self.train, minlength=self.tokenizer.vocabulary) + 1.0
-        )  # one more, so that none is impossible
-        unigram = -np.log(counts / counts.sum())[targets].sum()
-        uniform = len(targets) * math.log(self.tokenizer.vocabulary)
-        return {"unigram": self._keys(float(unigram), tokens), "uniform": self._keys(uniform, tokens)}
+        """Answers that look at nothing, so at no window: each token as often as in the training part, if that is known;
+        every token equally likely."""
+        targets, found = np.asarray(tokens[1:]), {}
+        if self.train is not None:
+            counts = np.bincount(self.train, minlength=self.tokenizer.vocabulary) + 1.0  # so that none is impossible
+            found["unigram"] = float(-np.log(counts / counts.sum())[targets].sum())
+        found["uniform"] = len(targets) * math.log(self.tokenizer.vocabulary)
+        return {name: self._keys(nats, nats, tokens) for name, nats in found.items()}
 
     def quick_score(self, model: nn.Module) -> float:
         """Nats a token on the first windows of the held-out part: for the eye while training, not a result."""
