@@ -129,7 +129,7 @@ def test_C3_any_name_of_a_file_works(kind: str, call: Call, tmp_path: Path) -> N
     assert not {"\x1b", "\u202e"} & set(done.err)
     answer = call("predict", folder, "So", "--tokens=2", "--json").answer
     assert answer["input"] == "So"
-    assert call("info", "runs").out.count("\n") == 2  # a head and a line, whatever the name holds
+    assert call("info", "runs").out.count("\n") == 3  # a head, a line and a foot, whatever the name holds
     assert "\x1b" not in call("info", "runs").out + call("info", folder).out
 
 

@@ -96,7 +96,7 @@ def test_look_gives_exact_weights(loaded: regard.Run) -> None:
     assert (weights.shape, weights.dtype) == ((16, 16), np.dtype("float32"))
     np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-6)
     assert not np.triu(weights, 1).any()
-    assert seen.facts.name == "text"
+    assert (seen.facts.name, seen.facts.seed) == ("text", 0)
     assert "".join(seen.tokens.labels) == "So␣wise␣so␣young"
     assert seen.prove().passed
 

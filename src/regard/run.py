@@ -292,7 +292,8 @@ class Run:
 
         ids = self._encode(text)
         named = Tokens.of_text(ids, self.tokenizer)
-        recording = record(self.model, Places.text(torch.tensor([ids])), named, name=self.facts["run"])
+        facts = {"name": self.facts["run"], "seed": self.facts["seed"]}
+        recording = record(self.model, Places.text(torch.tensor([ids])), named, **facts)
         return Look(recording.kept, self.model)
 
     def evaluate(self, *paths: str | Path, encoding: str | None = None, skip_bad: bool = False,

@@ -158,7 +158,7 @@ def runs_text(found: Sequence[Known]) -> str:
     """A line for every run."""
     if not found:
         return "no runs here"
-    rows = [["run", "task", "trained on", "state", "steps", "nats/token", "bits/byte", "size"]]
+    rows = [["run", "task", "data", "state", "steps", "nats", "bits", "size"]]
     for known in found:
         if "error" in known:
             continue
@@ -168,6 +168,7 @@ def runs_text(found: Sequence[Known]) -> str:
         rows.append([printable(known["run"]), known["task"], printable(known["trained_on"]["name"]), known["state"],
                      f"{known['step']:,}", *figures, size])  # fmt: skip
     lines = table(rows, right=(4, 5, 6, 7), squeezed=(2, 0)) if len(rows) > 1 else []
+    lines += ["nats a token and bits a byte of the held-out part"] * bool(lines)
     return "\n".join([*lines, *(known["error"] for known in found if "error" in known)])
 
 
@@ -175,10 +176,10 @@ def runs_text(found: Sequence[Known]) -> str:
 
 
 MEASURES = (  # what a head is the strongest in, by which number, from the lowest, what the number means
-    ("sharpest", "entropy", True, "entropy, 0 one token to 1 all"),
+    ("sharpest", "entropy", True, "entropy: 0 one token, 1 all"),
     ("widest", "entropy", False, "entropy, from the highest"),
     ("previous token", "previous", False, "weight on the token before"),
-    ("induction", "induction", False, "on what followed it last time"),
+    ("induction", "induction", False, "on what came next last time"),
     ("first token", "first", False, "weight on the first token"),
     ("itself", "itself", False, "weight on the token itself"),
     ("farthest", "distance", False, "mean distance, in tokens"),
@@ -202,13 +203,13 @@ def strongest_text(recording: Any) -> str:
     heads = recording.measures()
     lines = [fitted(f"{counted(recording.n, 'token')}: {' '.join(recording.tokens.labels)}", width()).rstrip(), ""]
     few = " ?" if heads and heads[0].few else ""
-    rows = []
+    rows, wide = [], max(len(head_name(one, recording)) for one in heads)
     for name, key, lowest, meaning in MEASURES:
         known = [one for one in heads if not math.isnan(getattr(one, key))]
         ordered = sorted(known, key=lambda one: (getattr(one, key) if lowest else -getattr(one, key), one.layer))
         digits = 1 if key == "distance" else 2
-        named = [f"{head_name(one, recording):>5} {getattr(one, key):.{digits}f}" for one in ordered[:STRONGEST]]
-        rows.append([name + few * (key == "induction"), "  ".join(named) or "    -", meaning])
+        named = [f"{head_name(one, recording):>{wide}} {getattr(one, key):>4.{digits}f}" for one in ordered[:STRONGEST]]
+        rows.append([name + few * (key == "induction"), "   ".join(named) or "-", meaning])
     lines += [" " * 16 + "strongest heads: layer.head and number", *table(rows, squeezed=(2,))]
     if few:
         lines.append("? over fewer than 20 tokens that came before: too few to trust")
