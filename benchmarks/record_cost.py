@@ -131,7 +131,8 @@ def main() -> None:
 def proof_seconds() -> float:
     config = TransformerConfig(
         vocabulary=256, context=512, width=1024, layers=1,
-        attention=AttentionConfig(heads=16, key_value_heads=16, head_width=64), feed_forward=FeedForwardConfig(width=512),
+        attention=AttentionConfig(heads=16, key_value_heads=16, head_width=64),
+        feed_forward=FeedForwardConfig(width=512),
     )  # fmt: skip
     model = Transformer(config).eval()
     initialise(model, 1)

@@ -37,13 +37,15 @@ class Ours:
         text = TEXT.read_text()
         tokenizer = TextTokenizer.characters([text])
         tokens = np.concatenate(list(tokenizer.encode_pieces([text])))
-        settings = {**shape, "seed": 1, "key_value_heads": shape["heads"], "head_width": shape["width"] // shape["heads"],
+        settings = {**shape, "seed": 1, "key_value_heads": shape["heads"],
+                    "head_width": shape["width"] // shape["heads"],
                     "tied": "yes", "micro_batch": shape["batch"], "precision": precision, "attention": attention,
                     "average": 0.99, "warm_up": 1, "cool_down": 0.0, "learning_rate": 1e-3, "table_learning_rate": 1e-3,
                     "weight_decay": 0.1}  # fmt: skip
         width, heads = shape["width"], shape["heads"]
         config = TransformerConfig(
-            vocabulary=65, context=shape["context"], width=width, layers=shape["layers"], tied=True, dropout=shape["dropout"],
+            vocabulary=65, context=shape["context"], width=width, layers=shape["layers"], tied=True,
+            dropout=shape["dropout"],
             attention=AttentionConfig(heads=heads, key_value_heads=heads, head_width=width // heads),
             feed_forward=FeedForwardConfig(width=shape["feed_forward"]),
         )  # fmt: skip
@@ -70,7 +72,8 @@ class NanoGPT:
         sys.path.insert(0, str(checkout))
         from model import GPT, GPTConfig  # type: ignore[import-not-found]
 
-        self.model = GPT(GPTConfig(block_size=shape["context"], vocab_size=65, n_layer=shape["layers"], n_head=shape["heads"],
+        self.model = GPT(GPTConfig(block_size=shape["context"], vocab_size=65, n_layer=shape["layers"],
+                                   n_head=shape["heads"],
                                    n_embd=shape["width"], dropout=shape["dropout"], bias=False))  # fmt: skip
         self.parameters = self.model.get_num_params()
         self.optimiser = self.model.configure_optimizers(0.1, 1e-3, (0.9, 0.99), "cpu")
