@@ -22,7 +22,7 @@ demo: setup ## trains 3 minutes on the bundled Shakespeare, speaks, and draws it
 
 test: setup lint types imports units docs ## everything that CI runs, in the same order
 
-check: setup lint types imports quick ## the quick part of it: no training, no other process
+check: setup lint types imports quick ## the quick part of it: the tests of the picture and of chopping only
 
 lint: $(READY) ## style and format
 	$(BIN)/ruff check .
@@ -41,7 +41,7 @@ docs: $(READY) ## the tests of the pages: each command and snippet runs
 	$(BIN)/python -m pytest -q tests/docs
 
 quick: $(READY)
-	$(BIN)/python -m pytest -q tests/model tests/tokens tests/data tests/decoding
+	$(BIN)/python -m pytest -q tests/model tests/tokens
 
 pages: $(READY) ## writes docs/commands.md and docs/promises.md anew, from --help and the tests' names
 	$(BIN)/python scripts/commands.py
