@@ -52,6 +52,7 @@ TYPED = {  # what is typed: what the sentence says
     "look some.regard hello": ("TEXT", "its own"),
     "eval": ("regard eval", "RUN is missing"),
     "eval RUN --text-key": ("--text-key", "requires an argument"),
+    "eval RUN --skip-bad": ("--skip-bad", "none is given"),
     "info RUN there": ("regard info", "there"),
     "info ''": ("PATH", "empty"),
     "export RUN": ("regard export", "TARGET is missing"),
@@ -360,6 +361,8 @@ def test_look_at_one_head_says_where_each_token_looks(call: Call, run: Path) -> 
     assert lines[0].split() == ["head", "0.0", "looks", "most", "at"]
     assert lines[1].split() == ["0", "S", "1.00", "S"]
     assert max(map(len, lines)) <= 80
+    weights = call("look", run, "So wise", "--head", "0.0", "--json").answer["weights"]
+    assert weights[0] == [1, 0, 0, 0, 0, 0, 0]
 
 
 def test_a_recording_opens_with_its_own_run_only(call: Call, run: Path, trained: Path, tmp_path: Path) -> None:

@@ -161,11 +161,20 @@ def test_T17_any_prompt_works(call: Call, run: Path) -> None:
     assert call("look", run, "", "--json").answer["tokens"] == ["<|endoftext|>"]
 
 
-HOSTILE = "a\x1b[31m\x07\r\u202e\nb"
+def test_text_is_said_as_it_comes(call: Call, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces: list[str] = []
+    monkeypatch.setattr("regard.cli.write", pieces.append)
+    assert call("predict", run, "So", "--tokens=12").out == ""
+    assert len(pieces) > 6
+    monkeypatch.undo()
+    assert call("predict", run, "So", "--tokens=12").out == "".join(pieces)
 
 
-def hostile(self: Run, prompt: str, sampling: Any = None) -> Iterator[tuple[int, str]]:
-    yield from ((0, character) for character in HOSTILE)
+HOSTILE = "a\x1b[31m\x07\r\u202e\nb\n"
+
+
+def hostile(self: Run, prompt: str, sampling: Any) -> Iterator[tuple[int, str]]:
+    yield from ((sample, character) for character in HOSTILE for sample in range(sampling.samples))
 
 
 def test_T18_generated_text_is_exact_in_a_pipe_and_harmless_on_a_terminal(
@@ -176,6 +185,7 @@ def test_T18_generated_text_is_exact_in_a_pipe_and_harmless_on_a_terminal(
     monkeypatch.setattr(Run, "stream", hostile)
     assert call("predict", run, "x").out == HOSTILE + "\n"
     assert call("predict", run, "x", "--json").answer["output"] == HOSTILE
+    assert call("predict", run, "x", "--samples=2").out == f"{HOSTILE}\n\n{HOSTILE}\n"
     for options in ([], ["--samples=2"], ["--json"]):
         keeper, terminal = pty.openpty()
         with os.fdopen(terminal, "w") as stdout:
@@ -186,7 +196,7 @@ def test_T18_generated_text_is_exact_in_a_pipe_and_harmless_on_a_terminal(
         assert not {b"\x1b", b"\x07", b"\r"} & {told[i : i + 1] for i in range(len(told))}
         assert "\u202e".encode() not in told
         if options == []:
-            assert told == rb"a\x1b[31m\x07\r\u202e" + b"\nb\n"
+            assert told == rb"a\x1b[31m\x07\r\u202e" + b"\nb\n\n"
         if options == ["--json"]:
             assert json.loads(told)["output"] == HOSTILE
 

@@ -177,7 +177,7 @@ def look(what: str, text: str | None, save: str | None, head: str | None, prove:
         if json_:
             kept = {"run": recording.facts.name, "task": "language", "data": None, "seed": recording.facts.seed,
                     "version": recording.facts.version}  # fmt: skip
-            reply(run.facts if not saved else kept, looked(recording, save))
+            reply(run.facts if not saved else kept, looked(recording, chosen, save))
         else:
             say(words.look_text(recording, chosen, save, prove))
     if recording.proof is not None and any(check.passed is False for check in recording.proof.checks):
@@ -208,6 +208,10 @@ def evaluate(run: str, paths: tuple[str, ...], json_: bool, **how: Any) -> None:
     regard eval runs/shakespeare
     regard eval runs/shakespeare other.txt --json
     """
+    for name, value in how.items():
+        if not paths and value not in (None, False, "text"):
+            do = "name files, or leave it out"
+            raise RegardError(f"--{name.replace('_', '-')}", "it says how files are read, and none is given", do)
     with opened(run) as loaded:
         scores = loaded.evaluate(*paths, **how)
         notices(loaded)
@@ -303,7 +307,7 @@ def respond(run: Any, prompt: str, sampling: Any, json_: bool) -> None:
         seconds = time.monotonic() - began
         answer({**run.facts, "seconds": seconds, "input": prompt, "output": output, "scores": None})
     elif sampling.samples > 1:
-        say("\n\n".join(map(shown, run.samples(prompt, sampling))))
+        write("\n\n".join(map(shown, run.samples(prompt, sampling))) + "\n")
     else:
         for _, text in run.stream(prompt, sampling):
             write(shown(text))
@@ -319,13 +323,14 @@ def unanswered(run: Any, raw: bytes | str, error: RegardError, json_: bool) -> N
     answer({**run.facts, "seconds": 0.0, "input": given, "output": None, "scores": None, "error": str(error)})
 
 
-def looked(recording: Any, save: str | None) -> dict[str, Any]:
-    """What `look` found, for --json."""
+def looked(recording: Any, head: tuple[int, int] | None, save: str | None) -> dict[str, Any]:
+    """What `look` found, for --json; of a head that is not drawn, its weights."""
     proof = recording.proof
+    weights = {} if head is None or save is not None else {"weights": recording.weights(*head).tolist()}
     return {"tokens": list(recording.tokens.labels), "badge": recording.badge,
             "proof": proof.to_json() if proof is not None else None,
             "heads": [asdict(one) for one in recording.measures()],
-            "files": [save] if save is not None else []}  # fmt: skip
+            "files": [save] if save is not None else [], **weights}  # fmt: skip
 
 
 def main(argv: list[str] | None = None) -> NoReturn:

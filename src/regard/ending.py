@@ -28,7 +28,7 @@ def refusals(verb: str, debug: bool) -> Iterator[None]:
         from regard.training.signals import die_of
 
         if str(stop) or not hasattr(stop, "signal"):  # else rank 0 says it (D6)
-            tell(str(stop) or "stopped")
+            tell(str(stop) or "stopped", apart=not hasattr(stop, "signal"))
         die_of(int(getattr(stop, "signal", signal.SIGINT)))
     except (SystemExit, GeneratorExit):
         raise

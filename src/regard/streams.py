@@ -61,12 +61,12 @@ def _silence(stream: TextIO) -> None:
         os.close(nowhere)
 
 
-def tell(sentence: str) -> None:
-    """A sentence on standard error, if anyone listens there."""
+def tell(sentence: str, apart: bool = False) -> None:
+    """A sentence on standard error, if anyone listens there; apart: from what a terminal's line holds already."""
     if sys.stderr is None:
         return
     try:
-        sys.stderr.write(f"regard: {sentence}\n")
+        sys.stderr.write("\n" * (apart and on_terminal(sys.stderr)) + f"regard: {sentence}\n")
         sys.stderr.flush()
     except (OSError, ValueError):
         _silence(sys.stderr)
