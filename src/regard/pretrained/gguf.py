@@ -112,7 +112,9 @@ def _package() -> Any:
     try:
         import gguf
     except ImportError:
-        raise RegardError("export --gguf", "the gguf package is not installed", 'pip install "regard[gguf]"') from None
+        raise RegardError(
+            "--format gguf", "the gguf package is not installed", 'install it: pip install "regard[gguf]"'
+        ) from None
     return gguf
 
 
@@ -138,7 +140,7 @@ def _check_parts(config: TransformerConfig) -> None:
     if config.feed_forward.activation != "silu":
         found.append(f"feed_forward.activation {config.feed_forward.activation}")
     if found:
-        raise RegardError("export --gguf", f"llama.cpp's Qwen3 has no {', '.join(found[:3])}",
+        raise RegardError("--format gguf", f"llama.cpp's Qwen3 has no {', '.join(found[:3])}",
                           "export a folder for transformers instead")  # fmt: skip
 
 
@@ -177,7 +179,7 @@ def _check_cutting(said: dict[str, Any]) -> None:
     normaliser = (said.get("normalizer") or {"type": "NFC"}).get("type")
     if not same or normaliser != "NFC" or said["model"].get("ignore_merges"):
         what = "the tokenizer does not cut text as Qwen2's does, so llama.cpp would find other ids"
-        raise RegardError("export --gguf", what, "export a folder for transformers instead")
+        raise RegardError("--format gguf", what, "export a folder for transformers instead")
 
 
 def _tokens(said: dict[str, Any], rows: int) -> tuple[list[str], list[int]]:
