@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +10,10 @@ from torch import Tensor, nn
 from regard.looking.kept import Call, mark
 from regard.looking.record import Recording, Tokens, record
 from regard.model.attention import ScaledDot, fused, plain, unfused
+from regard.model.block import Block, RMSNorm
 from regard.model.config import AttentionConfig, FeedForwardConfig, NormConfig, PositionConfig, TransformerConfig
 from regard.model.mask import Mask
+from regard.model.position import Learned
 from regard.model.sequence import Sequence
 from regard.model.transformer import Transformer, initialise
 
@@ -40,10 +43,14 @@ def build(config: TransformerConfig = QWEN3, seed: int = 0, sharp: float = 2.0) 
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.dim() < 2:
-                parameter += 0.2 * torch.randn(parameter.shape, generator=generator)
+                parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
             if name.endswith(("query.weight", "query_norm.weight")):
-                parameter *= sharp
+                parameter.mul_(sharp)
     return model.eval()
+
+
+def block(model: Transformer, layer: int) -> Block:
+    return cast(Block, model.blocks[layer])
 
 
 def text(n: int, seed: int = 3, vocabulary: int = VOCABULARY) -> Tensor:
@@ -109,14 +116,20 @@ def blank(layers: int) -> Transformer:
     )  # fmt: skip
     model = Transformer(config)
     model.output.norm = nn.Identity()
+    places, projection = model.position, model.output.projection
+    assert isinstance(places, Learned)
+    assert projection is not None
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()
         model.embedding.table.weight.copy_(WORD)
-        model.position.table.weight.copy_(PLACE)
-        model.output.projection.weight.copy_(ANSWER)
-        for ones, block in enumerate(model.blocks, start=2):  # how many ones a vector has when it enters
-            block.attention_norm.weight.fill_(math.sqrt(ones / len(ALL) + 1e-6))
+        places.table.weight.copy_(PLACE)
+        projection.weight.copy_(ANSWER)
+        for layer in range(layers):
+            ones = 2 + layer  # that a vector has when it enters
+            norm = block(model, layer).attention_norm
+            assert isinstance(norm, RMSNorm)
+            norm.weight.fill_(math.sqrt(ones / len(ALL) + 1e-6))
     return model.eval()
 
 
@@ -131,7 +144,7 @@ def planted(beta: float = 5.0, gain: float = 0.0) -> Transformer:
     The one that looks at all carries words into the answers: logits are gain times each word's share of what was seen.
     """
     model = blank(1)
-    attention, strength = model.blocks[0].attention, beta * math.sqrt(PLACES)
+    attention, strength = block(model, 0).attention, beta * math.sqrt(PLACES)
     with torch.no_grad():
         query, key, value = map(by_head, (attention.query, attention.key, attention.value))
         query[PREVIOUS, : PLACES - 1] = strength * PLACE[1:]  # place i asks for i - 1
@@ -147,7 +160,7 @@ def planted(beta: float = 5.0, gain: float = 0.0) -> Transformer:
 def induction(beta: float = 60.0) -> Transformer:
     """Two layers: the first copies the previous word into the answers, the second looks for its own word there."""
     model = blank(2)
-    first, second = (block.attention for block in model.blocks)
+    first, second = (block(model, layer).attention for layer in range(2))
     strength = beta * math.sqrt(PLACES)
     with torch.no_grad():
         by_head(first.query)[PREVIOUS, : PLACES - 1] = strength * PLACE[1:]

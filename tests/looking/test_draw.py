@@ -64,7 +64,8 @@ def value_of(colour: np.ndarray, scale: Scale) -> np.ndarray:
     """The weight that a colour stands for, by finding it in the palette."""
     index = (colour[..., None, :] == CIVIDIS).all(axis=-1).argmax(axis=-1)
     share = index / 255
-    return share if scale == "linear" else 10 ** (LOWEST * (1 - share))
+    found: np.ndarray = share if scale == "linear" else 10 ** (LOWEST * (1 - share))
+    return found
 
 
 def test_the_256_colours_are_all_different_and_grow_lighter() -> None:
@@ -99,9 +100,9 @@ def test_every_pixel_tells_its_weight_back(recording: Recording, scale: Scale, p
 def test_the_scale_does_not_move_when_a_cell_becomes_one() -> None:
     weights = np.random.default_rng(0).uniform(0, 0.01, (9, 9))
     for scale in ("linear", "log"):
-        before = colour_index(weights, scale)  # type: ignore[arg-type]
+        before = colour_index(weights, scale)
         weights[4, 4] = 1.0
-        after = colour_index(weights, scale)  # type: ignore[arg-type]
+        after = colour_index(weights, scale)
         assert after[4, 4] == 255
         assert (np.delete(after, 40) == np.delete(before, 40)).all()
     assert colour_index(np.array([0.0, 1e-9, 1e-6, 1e-3, 1.0]), "log").tolist() == [0, 0, 0, 128, 255]

@@ -13,7 +13,7 @@ from regard.looking.surgery import edited
 from regard.model.sequence import Sequence
 from regard.model.transformer import Transformer
 
-from .small import CONFIGS, FIRST, PLACES, QWEN3, UNIFORM, WORDS, build, look, planted, text
+from .small import CONFIGS, FIRST, PLACES, QWEN3, UNIFORM, WORDS, block, build, look, planted, text
 
 GAIN = 3.0
 IDS = torch.tensor([[0, 1, 2, 0, 1, 3, 0, 4, 4, 5]])
@@ -24,11 +24,13 @@ HOT = np.eye(WORDS)
 
 def shares(ids: torch.Tensor, n: int = N) -> np.ndarray:
     """(n, words): each word's share of the tokens up to here, what the head that looks at all puts out."""
-    return np.cumsum(HOT[ids[0, :n].numpy()], axis=0) / np.arange(1, n + 1)[:, None]
+    found: np.ndarray = np.cumsum(HOT[ids[0, :n].numpy()], axis=0) / np.arange(1, n + 1)[:, None]
+    return found
 
 
 def logarithms(logits: np.ndarray) -> np.ndarray:
-    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    found: np.ndarray = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +142,7 @@ def test_the_last_of_two_edits_of_one_thing_counts(model: Transformer) -> None:
 def test_only_edited_heads_leave_the_fused_path(name: str) -> None:
     model, sequence = build(CONFIGS[name]), Sequence.text(text(20))
     entered = []
-    watch = model.blocks[1].attention.output.register_forward_hook(lambda _m, inputs, _o: entered.append(inputs[0][0]))
+    watch = block(model, 1).attention.output.register_forward_hook(lambda _m, inputs, _o: entered.append(inputs[0][0]))
     with torch.no_grad():
         model(sequence)
         edited(model, sequence, [Edit.head(1, 2, "none")], None)

@@ -9,7 +9,22 @@ import torch
 from regard.looking.measures import after_the_same, measure
 
 from . import reference
-from .small import CONFIGS, FIRST, PLACES, PREVIOUS, SAME, UNIFORM, WORDS, build, call, induction, look, planted, text
+from .small import (
+    CONFIGS,
+    FIRST,
+    PLACES,
+    PREVIOUS,
+    SAME,
+    UNIFORM,
+    WORDS,
+    block,
+    build,
+    call,
+    induction,
+    look,
+    planted,
+    text,
+)
 
 NAMES = ("entropy", "previous", "itself", "first", "induction", "distance")
 
@@ -27,7 +42,7 @@ def test_shares_are_of_what_the_heads_add() -> None:
     model = build()
     recording = look(model, text(21))
     found = [one for one in recording.measures() if one.layer == 1]
-    call, matrix = recording.kept.call("self", 1), model.blocks[1].attention.output.weight.detach()
+    call, matrix = recording.kept.call("self", 1), block(model, 1).attention.output.weight.detach()
     sizes = [float((call.out[h] @ matrix[:, 10 * h : 10 * h + 10].T).norm(dim=1).mean()) for h in range(6)]
     np.testing.assert_allclose([one.share for one in found], np.array(sizes) / sum(sizes), rtol=1e-5)
     assert sum(one.share for one in found) == pytest.approx(1)

@@ -24,7 +24,7 @@ from regard.model.mask import Mask
 from regard.model.sequence import Sequence
 from regard.model.transformer import Transformer
 
-from .small import CONFIGS, LAYERS, PLACES, WORDS, build, call, look, marked, planted, text
+from .small import CONFIGS, LAYERS, PLACES, WORDS, block, build, call, look, marked, planted, text
 
 Weights = Callable[[Call, int, Index, Index, Tensor], Tensor]
 GREEN = r"Proven \(float32\): every weight within \de-\d of the kernel's own"
@@ -205,6 +205,7 @@ def test_a_wrong_scale_kept_turns_it_red(recording: Recording, model: Transforme
 def test_queries_before_rotation_turn_it_red(recording: Recording, model: Transformer) -> None:
     one = recording.kept.call("self", 2)
     turn = model.position.rotation(recording.kept.sequence.position)
+    assert turn is not None
     there = torch.eye(10)[None].expand(one.n, -1, -1)  # what the rotation does to each axis, at each place
     matrix = turn(there.transpose(0, 1)[None])[0].transpose(0, 1)  # (n, 10, 10)
     query, key = ((x[:, :, None] @ matrix.transpose(1, 2))[:, :, 0] for x in (one.query, one.key))  # turned back
@@ -238,7 +239,7 @@ class AlwaysOn(nn.Module):
 
 def test_dropout_left_on_turns_it_red() -> None:
     model = build()
-    model.blocks[2].dropout = AlwaysOn()
+    block(model, 2).dropout = AlwaysOn()  # type: ignore[assignment]
     recording = look(model, text(20))
     proof = recording.prove()
     assert not proof.check("F").passed
@@ -300,7 +301,7 @@ def test_a_model_that_learnt_on_turns_it_red() -> None:
     recording = look(model, text(30))
     _ = recording.model_hash
     with torch.no_grad():
-        model.blocks[1].attention.key.weight += 1e-3
+        block(model, 1).attention.key.weight += 1e-3
     assert not recording.prove().check("A").passed
 
 

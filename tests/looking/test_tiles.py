@@ -26,8 +26,8 @@ def test_a_cell_is_the_largest_of_its_block(n: int) -> None:
     cells = whole(recording, 1, 3)
     for z in range((n - 1).bit_length() + 1):
         expected = reference.blocks_largest(cells.tolist(), 2**z)
-        np.testing.assert_array_equal(recording.tile(1, 3, z, 0, 0), np.float32(expected))
-        np.testing.assert_array_equal(recording.overview(1, 3, z), np.float32(expected))
+        np.testing.assert_array_equal(recording.tile(1, 3, z, 0, 0), np.array(expected, np.float32))
+        np.testing.assert_array_equal(recording.overview(1, 3, z), np.array(expected, np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_means_are_of_the_cells_that_may_be_seen(long: Recording) -> None:
 def test_scores_and_contributions_have_tiles_too(long: Recording) -> None:
     may = long.mask(0, rows=slice(0, 256), cols=slice(0, 256))
     for what in ("scores", "contributions"):
-        tile = long.tile(0, 0, 0, 0, 0, what=what)  # type: ignore[arg-type]
+        tile = long.tile(0, 0, 0, 0, 0, what=what)
         cells = getattr(long, what)(0, 0, rows=slice(0, 256), cols=slice(0, 256))
         np.testing.assert_array_equal(tile[may], cells[may])
         assert (np.isnan(tile) == ~may).all()
