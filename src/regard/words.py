@@ -133,7 +133,7 @@ def _facts(known: Known) -> list[tuple[str, str]]:
     sizes = [f"width {made['width']}", f"{made['vocabulary']:,} tokens", numbers]
     saved = known["checkpoints"]
     size = f"{counted(read['characters'], 'character')} in {counted(read['documents'], 'document')}"
-    wanted = f"in {known['minutes']:g} minutes" if known["minutes"] is not None else f"of {known['steps']:,}"
+    wanted = f"({known['minutes']:g} minutes given)" if known["minutes"] is not None else f"of {known['steps']:,}"
     speed = f", {known['tokens_per_second']:,.0f} tokens/s" if known["tokens_per_second"] else ""
     return [
         ("run", known["run"]),
