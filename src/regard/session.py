@@ -23,7 +23,7 @@ from regard.errors import Notice, RegardError, printable
 from regard.tasks import TASKS
 from regard.tasks.text_plan import Budget
 from regard.training.crash import reported_in
-from regard.training.folders import CACHE, CONFIG, DATA, FORMAT, RUNS, Found, find_folder, find_same, read_config
+from regard.training.folders import CACHE, CONFIG, DATA, FORMAT, LOCK, RUNS, Found, find_folder, find_same, read_config
 from regard.training.measure import Probe
 from regard.training.plan import Plan
 from regard.training.ranks import Ranks, join
@@ -179,7 +179,12 @@ class Leader:
         made = [p for p in (folder, *folder.parents) if not p.exists()]
         before = set(os.listdir(folder)) if folder.is_dir() else set()
         files.make_folder(folder)
-        stack.enter_context(files.Lock(folder, no_lock=self.request.no_lock))
+        try:
+            stack.enter_context(files.Lock(folder, no_lock=self.request.no_lock))
+        except RegardError:
+            if made and (folder / LOCK).stat().st_size == 0:  # ours: a holder writes its name into it
+                _leave_nothing(folder, before, made)
+            raise
         stack.callback(_leave_nothing, folder, before, made)
         if (folder / CONFIG).exists() != found.resumed:  # somebody had the lock since we looked
             raise RegardError(str(folder), "another process began this run a moment ago", "give the command again")
