@@ -87,6 +87,8 @@ def test_without_the_model_it_says_what_needs_it(saved: Path) -> None:
     assert proof.badge == before
     assert proof.check("A").note == ""
     assert proof.check("C").passed
+    assert proof.check("C").note == " (as stored in the file)"
+    assert recording.prove().check("G").note == "all 4 kinds (as stored in the file)"
 
 
 def test_another_checkpoint_is_refused(saved: Path) -> None:

@@ -33,6 +33,8 @@ from regard.looking.record import Recording
 LOG_ABOVE = 64
 """Tokens above which the scale is logarithmic unless chosen."""
 LARGEST_CELL = 28
+LARGEST_OF_MANY = 480
+"""Pixels on a side of one head among others."""
 READABLE = 7
 """A cell at least so high has its token written beside it."""
 STRONG = 0.3
@@ -103,8 +105,8 @@ def draw_heads(
     scale = scale or _default_scale(call.n, call.m)
     layers, heads = recording.layers, recording.heads
     gap = 28 if heads <= 6 else 14
-    left, labelled = _room_for_labels(recording, heads, gap, width)
-    square = _Square.within(call.n, call.m, (width - 2 * MARGIN - left - (heads - 1) * gap) / heads)
+    left, labelled = _room_for_labels(recording, heads, gap, width, site)
+    square = _Square.within(call.n, call.m, _room(heads, gap, width - left))
     spread = (width - 2 * MARGIN - left - square.wide) // max(1, heads - 1)  # from margin to margin, if that is not far
     step = min(spread, square.wide + 6 * gap)
     above = _turned_room(recording) if labelled else 0
@@ -143,7 +145,7 @@ def draw_head(
     one = next((one for one in found if (one.layer, one.head) == (layer, head)), None)
     left = round(max(text_width(shown(label, 24), 12) for label in recording.tokens.labels)) + 12
     square = _Square.within(call.n, call.m, width - 2 * MARGIN - left - 70)
-    labelled = square.cell >= READABLE and square.z == 0
+    labelled = site == "self" and square.cell >= READABLE and square.z == 0
     left = left if labelled else 0
     name = title or f"layer {layer}, head {head}"
     of = f"{shown(recording.facts.name, 40)}, " if recording.facts.name and not title else ""
@@ -175,14 +177,19 @@ def _under(recording: Recording, site: str) -> str:
     return f"{kind}{layers} of {heads}, {tokens}"
 
 
-def _room_for_labels(recording: Recording, heads: int, gap: int, width: int) -> tuple[int, bool]:
-    """(pixels on the left of the first head, whether tokens are named there)."""
-    labels, room = recording.tokens.labels, width - 2 * MARGIN - (heads - 1) * gap
+def _room_for_labels(recording: Recording, heads: int, gap: int, width: int, site: str) -> tuple[int, bool]:
+    """(pixels on the left of the first head, whether tokens are named there), where rows and columns are the same."""
+    labels = recording.tokens.labels
     wide = round(max(text_width(shown(label, 16), 11) for label in labels)) + 10
-    square = _Square.within(len(labels), len(labels), (room - wide) / heads)
-    if square.cell >= READABLE and square.z == 0 and square.titled:
+    square = _Square.within(len(labels), len(labels), _room(heads, gap, width - wide))
+    if site == "self" and square.cell >= READABLE and square.z == 0 and square.titled:
         return wide, True
-    return (0 if _Square.within(len(labels), len(labels), room / heads).titled else 56), False
+    return (0 if _Square.within(len(labels), len(labels), _room(heads, gap, width)).titled else 56), False
+
+
+def _room(heads: int, gap: int, width: float) -> float:
+    """Pixels for each of the heads side by side."""
+    return min(LARGEST_OF_MANY, (width - 2 * MARGIN - (heads - 1) * gap) / heads)
 
 
 def _turned_room(recording: Recording, size: float = 11) -> int:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+STORED = " (as stored in the file)"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
@@ -74,9 +76,10 @@ class Proof:
         return next(check for check in self.checks if check.name == name)
 
     def repeated(self, by: "Proof") -> "Proof":
-        """This proof with those checks replaced that another one has made again."""
+        """This proof with those checks replaced that another has made again; the others say that they are stored."""
         anew = {check.name: check for check in by.checks if check.passed is not None}
-        return replace(self, checks=tuple(anew.get(check.name, check) for check in self.checks))
+        kept = {check.name: replace(check, note=check.note.removesuffix(STORED) + STORED) for check in self.checks}
+        return replace(self, checks=tuple((kept | anew)[check.name] for check in self.checks))
 
     def table(self) -> str:
         """Every check on a line, for a terminal."""
