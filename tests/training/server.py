@@ -23,7 +23,6 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
 def serve(path: str) -> None:
     """Until standard input ends: then nobody needs this any more."""
     import torch
-    import torch._dynamo  # which every optimiser of torch's imports
 
     import regard.cli
     import regard.decoding.sample

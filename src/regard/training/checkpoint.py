@@ -19,19 +19,11 @@ MODEL, OPTIMISER, STATE = "model.safetensors", "optim.safetensors", "state.json"
 
 def contents(learner: Learner, step: int, seconds: float) -> dict[str, Any]:
     """The files of a checkpoint after `step`. seconds: used so far."""
-    raw = {f"raw/{name}": array_of(p) for name, p in learner.model.named_parameters()}
-    state = {
-        "step": step,
-        "seconds": seconds,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "threads": torch.get_num_threads(),
-        "ranks": learner.ranks.count,
-        "device": learner.ranks.device.type,
-    }
+    state = {"step": step, "seconds": seconds, "python": platform.python_version(), **circumstances(learner)}
+    weights = dict(learner.average.model.named_parameters())
     return {
-        MODEL: safetensors_bytes({name: array_of(p) for name, p in learner.average.model.named_parameters()}),
-        OPTIMISER: safetensors_bytes({**raw, **_optimiser_arrays(learner)}),
+        MODEL: safetensors_bytes({name: array_of(tensor) for name, tensor in weights.items()}),
+        OPTIMISER: safetensors_bytes({name: array_of(tensor) for name, tensor in optimiser_tensors(learner).items()}),
         STATE: json.dumps(state, indent=1).encode(),
     }
 
@@ -41,59 +33,59 @@ def array_of(tensor: Tensor) -> np.ndarray:
     return array
 
 
-def _optimiser_arrays(learner: Learner) -> dict[str, np.ndarray]:
-    names = {id(parameter): name for name, parameter in learner.model.named_parameters()}
-    return {
-        f"{key}/{names[id(parameter)]}": array_of(value)
-        for optimiser in learner.optimisers
-        for parameter, values in optimiser.state.items()
-        for key, value in values.items()
-    }
+def optimiser_tensors(learner: Learner) -> dict[str, Tensor]:
+    """What resuming needs beside the average: raw/NAME, the weights, and KEY/NAME, what the optimisers keep of them."""
+    weights = dict(learner.model.named_parameters())
+    names = {id(parameter): name for name, parameter in weights.items()}
+    kept = {f"{key}/{names[id(parameter)]}": tensor for optimiser in learner.optimisers
+            for parameter, state in optimiser.state.items() for key, tensor in state.items()}  # fmt: skip
+    return {**{f"raw/{name}": weight for name, weight in weights.items()}, **kept}
 
 
 def restore(learner: Learner, folder: Path) -> dict[str, Any]:
     """Puts a checkpoint's numbers back, bit for bit; returns its state.json. Raises RegardError if they do not fit."""
     load_weights(learner.average.model, folder / MODEL)
-    arrays, _ = read_safetensors(folder / OPTIMISER)
-    tensors = {name: torch.from_numpy(np.array(stored.array)) for name, stored in arrays.items()}
-    put(learner.model, {n[4:]: t for n, t in tensors.items() if n.startswith("raw/")}, folder / OPTIMISER)
-    for optimiser in learner.optimisers:
-        for group in optimiser.param_groups:
-            for parameter in group["params"]:
-                optimiser.state[parameter] = {}
-    parameters = dict(learner.model.named_parameters())
-    owner = {id(p): o for o in learner.optimisers for group in o.param_groups for p in group["params"]}
-    for full, tensor in tensors.items():
-        key, name = full.split("/", 1)
-        if key != "raw":
-            parameter = parameters[name]
-            owner[id(parameter)].state[parameter][key] = tensor.to(parameter.device)
+    put(optimiser_tensors(learner), read(folder / OPTIMISER), folder / OPTIMISER)
     state: dict[str, Any] = json.loads((folder / STATE).read_bytes())
     return state
 
 
+def read(path: Path) -> dict[str, Tensor]:
+    arrays, _ = read_safetensors(path)
+    return {name: torch.from_numpy(np.array(stored.array)) for name, stored in arrays.items()}
+
+
 def load_weights(model: nn.Module, path: Path) -> None:
     """Weights from a safetensors file of ours. Raises RegardError naming tensors missing, extra or of another shape."""
-    arrays, _ = read_safetensors(path)
-    put(model, {name: torch.from_numpy(np.array(stored.array)) for name, stored in arrays.items()}, path)
+    put(dict(model.named_parameters()), read(path), path)
 
 
 @torch.no_grad()
-def put(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Copies the tensors into the parameters of their names; all of them, and nothing else."""
-    parameters = dict(model.named_parameters())
-    wrong = sorted(parameters.keys() ^ tensors.keys())
-    wrong += [n for n in parameters.keys() & tensors.keys() if parameters[n].shape != tensors[n].shape]
+def put(targets: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Copies each tensor to the place of its name; all of them, and nothing else. path: where they come from.
+
+    Raises RegardError naming tensors that are missing, extra or of another shape, or that hold no finite numbers (M9).
+    """
+    wrong = sorted(targets.keys() ^ tensors.keys())
+    wrong += [name for name in targets.keys() & tensors.keys() if targets[name].shape != tensors[name].shape]
     if wrong:
         what = f"tensors missing, extra or of another shape: {places(wrong)}"
         raise RegardError(str(path), what, "use the checkpoint of this model")
-    for name, parameter in parameters.items():
-        parameter.copy_(tensors[name])
+    spoiled = [f"{name} ({count})" for name, tensor in tensors.items() if (count := int((~tensor.isfinite()).sum()))]
+    if spoiled:
+        raise RegardError(str(path), f"numbers that are not finite: {places(spoiled)}", "use another checkpoint")
+    for name, place in targets.items():
+        place.copy_(tensors[name])
+
+
+def circumstances(learner: Learner) -> dict[str, Any]:
+    """What the bits depend on beside the run's own settings."""
+    return {"torch": torch.__version__, "threads": torch.get_num_threads(), "ranks": learner.ranks.count,
+            "device": learner.ranks.device.type}  # fmt: skip
 
 
 def differences(state: dict[str, Any], learner: Learner) -> Notice | None:
     """What is not as it was when the checkpoint was written, so that the bits may differ (R17)."""
-    now = {"torch": torch.__version__, "threads": torch.get_num_threads(), "ranks": learner.ranks.count,
-           "device": learner.ranks.device.type}  # fmt: skip
+    now = circumstances(learner)
     changed = [f"{key} {state[key]} → {value}" for key, value in now.items() if key in state and state[key] != value]
     return Notice("changes since the checkpoint, so not bit for bit", len(changed), tuple(changed)) if changed else None

@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from regard.errors import RegardError
 from regard.training.average import Average
-from regard.training.optimiser import Muon, is_hidden_matrix
+from regard.training.optimiser import AdamW, Muon, is_hidden_matrix
 from regard.training.ranks import Ranks
 from regard.training.schedule import factor
 from regard.training.settings import Value
@@ -46,6 +46,7 @@ class Learner:
         self.order = Order(examples, settings["batch"], settings["seed"])
         self.called: nn.Module = DistributedDataParallel(self.model) if ranks.count > 1 else self.model
         self.optimisers = optimisers(self.model, settings)
+        self.peaks = [optimiser.lr for optimiser in self.optimisers]
         self.saved: int | None = None
         """The step of the last checkpoint."""
 
@@ -57,11 +58,11 @@ class Learner:
         if not (np.isfinite(norm) and np.isfinite(loss)):
             raise self._spoiled(number, f"the loss is {loss:g} and the gradient's length {norm:g}: step not taken")
         scale = factor(number - 1, progress, self.settings["warm_up"], self.settings["cool_down"])
-        for optimiser in self.optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = group["peak"] * scale
+        for optimiser, peak in zip(self.optimisers, self.peaks, strict=True):
+            optimiser.lr = peak * scale
             optimiser.step()
-            optimiser.zero_grad()
+        for parameter in self.model.parameters():
+            parameter.grad = None
         self.average.update(number)
         return Step(number, loss, norm, targets, time.perf_counter() - began)
 
@@ -110,19 +111,14 @@ def adding(model: nn.Module, last: bool) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def optimisers(model: nn.Module, settings: Mapping[str, Value]) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside blocks, AdamW for the rest; `peak` is the learning rate that the schedule scales."""
+def optimisers(model: nn.Module, settings: Mapping[str, Value]) -> list[Muon | AdamW]:
+    """Muon for the matrices inside blocks, AdamW for the rest."""
     named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-    precision = PRECISIONS[str(settings["precision"])]
     matrices = [p for n, p in named if is_hidden_matrix(n, p)]
     rest = [p for n, p in named if not is_hidden_matrix(n, p)]
-    lr, table_lr = float(settings["learning_rate"]), float(settings["table_learning_rate"])
-    muon = Muon(matrices, lr, weight_decay=float(settings["weight_decay"]), precision=precision)
-    adamw = torch.optim.AdamW(rest, table_lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
-    for optimiser in (muon, adamw):
-        for group in optimiser.param_groups:
-            group["peak"] = group["lr"]
-    return [muon, adamw]
+    lr, table_lr, decay = (float(settings[name]) for name in ("learning_rate", "table_learning_rate", "weight_decay"))
+    precision = PRECISIONS[str(settings["precision"])]
+    return [Muon(matrices, lr, weight_decay=decay, precision=precision), AdamW(rest, table_lr)]
 
 
 class Clock:

@@ -64,7 +64,7 @@ class Training:
             if base is not None:
                 weights = dict(base().named_parameters())
                 for model in (self.learner.model, self.learner.average.model):
-                    checkpoint.put(model, weights, Path(self.config["from"]))
+                    checkpoint.put(dict(model.named_parameters()), weights, Path(self.config["from"]))
         if (self.steps, self.minutes) != length(self.folder, self.config):
             self.report.event("extended", steps=self.steps, minutes=self.minutes)
         for notice in notices:
