@@ -108,7 +108,8 @@ def choose_shape(plan: Plan, tokens: int, seen: Callable[[Shape], float]) -> Sha
     """
     cap = max(SMALLEST, PARAMETERS_A_TOKEN * tokens)
     width, layers = plan.known("width"), plan.known("layers")
-    ladder = sorted({Shape(width or s.width, layers or s.layers) for s in LADDER}, key=lambda s: s.parameters)
+    steps = [s for s in LADDER if width is None or s.width <= 2 * width] or LADDER[:1]  # narrow is not made deep
+    ladder = sorted({Shape(width or s.width, layers or s.layers) for s in steps}, key=lambda s: s.parameters)
     fed = [s for s in ladder if s.parameters <= cap and seen(s) >= TOKENS_A_PARAMETER * s.parameters]
     shape = fed[-1] if fed else ladder[0]
     if shape.parameters * 1.6 > cap and seen(shape) > 2 * TOKENS_A_PARAMETER * shape.parameters:

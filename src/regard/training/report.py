@@ -140,7 +140,7 @@ class Report:
                       "tokens_per_second": self.tokens_per_second})  # fmt: skip
         if self.board is not None:
             self.board.add_scalar("loss/validation", validation, step)
-        self.terminal.line(self._line(step, left))
+        self.terminal.line(fitted(self._line(step, left), 79))
 
     def sample(self, step: int, text: str) -> None:
         self._append({"kind": "sample", "step": step, "text": text})
