@@ -89,7 +89,8 @@ def test_C12_help_version_and_info_work_where_torch_is_broken(trained: Path, tmp
 @pytest.mark.parametrize("started", [[REGARD], MODULE], ids=["regard", "python -m regard"])
 def test_C8_nothing_of_the_working_folder_is_imported_or_read(started: list[str], tmp_path: Path) -> None:
     work, watch = tmp_path / "work", tmp_path / "watch"
-    work.mkdir(), watch.mkdir()
+    work.mkdir()
+    watch.mkdir()
     (watch / "sitecustomize.py").write_text(WATCH)
     for name in PLANTED:
         (work / name).write_text(f"open({str(tmp_path / 'marker')!r}, 'a').write({name!r})")
