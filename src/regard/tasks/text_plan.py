@@ -99,7 +99,7 @@ def reference_rate(plan: Plan, vocabulary: int, budget: Budget, probe: Probe) ->
     trial.choose("precision", "float32", "")
     trial.choose("attention", "unfused" if plan["context"] <= 512 else "fused", "")
     _choose_rest(trial, 10**9, STEPS_WANTED, 0.0, vocabulary)
-    timing = probe.time(trial.settings, 3)
+    timing = probe.time(trial.settings, 5)
     return float(REFERENCE.work(plan["context"], vocabulary) * batch * plan["context"] / timing.seconds)
 
 
