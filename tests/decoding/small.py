@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
 
+from regard.decoding import quick
 from regard.model.config import AttentionConfig, FeedForwardConfig, NormConfig, PositionConfig, TransformerConfig
 from regard.model.transformer import Transformer, initialise
 
+T = TypeVar("T")
 VOCABULARY, CONTEXT = 17, 11
 
 ROTARY = TransformerConfig(
@@ -44,6 +48,12 @@ def build(config: TransformerConfig, seed: int = 0) -> Transformer:
 
 def ids(batch: int, n: int, vocabulary: int = VOCABULARY, seed: int = 0) -> Tensor:
     return torch.randint(0, vocabulary, (batch, n), generator=torch.Generator().manual_seed(seed))
+
+
+def quickly(make: Callable[[Transformer], T], model: Transformer) -> T:
+    """What `make` makes of the model, its matrices read as rows although they are small."""
+    with patch.object(quick, "SMALLEST", 0):
+        return make(model)
 
 
 class Row:

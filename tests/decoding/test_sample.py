@@ -16,9 +16,9 @@ from regard.decoding.sample import RANGES, LanguageDecoder, Sampling, draw, gene
 from regard.errors import RegardError
 from regard.tokens.text import TextTokenizer
 
-from .small import CONTEXT, NAMED, ROTARY, VOCABULARY, Scripted, build, says
+from .small import CONTEXT, NAMED, ROTARY, VOCABULARY, Scripted, build, quickly, says
 
-DECODERS = {name: LanguageDecoder(build(config, seed=2)) for name, config in NAMED.items()}
+DECODERS = {name: quickly(LanguageDecoder, build(config, seed=2)) for name, config in NAMED.items()}
 ENGLISH = TextTokenizer.characters(["abcdefghijklmnopqrstuvwxyz .\näß€𝄞"])
 
 

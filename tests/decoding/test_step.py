@@ -12,9 +12,9 @@ from torch import Tensor
 from regard.decoding.step import LanguageDecoder, window_start
 from regard.model.sequence import Sequence
 
-from .small import CONTEXT, NAMED, ROTARY, build, ids
+from .small import CONTEXT, NAMED, ROTARY, build, ids, quickly
 
-DECODERS = {name: LanguageDecoder(build(config)) for name, config in NAMED.items()}
+DECODERS = {name: quickly(LanguageDecoder, build(config)) for name, config in NAMED.items()}
 LENGTH = 3 * CONTEXT
 
 
@@ -42,7 +42,7 @@ def test_the_window_stays_while_the_text_fits() -> None:
 def test_a_step_is_the_model_on_the_window(name: str) -> None:
     decoder, text = DECODERS[name], ids(2, LENGTH)
     for n in (1, 2, CONTEXT, CONTEXT + 1, LENGTH):
-        window = text[:, window_start(n, decoder.context) : n]
+        window = text[:, window_start(n, decoder.config.context) : n]
         expected = decoder.model(Sequence.text(window))[:, -1].log_softmax(-1)
         close(decoder.step(text[:, :n], decoder.start()), expected)
 

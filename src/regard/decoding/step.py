@@ -3,11 +3,13 @@
 Shapes: batch of texts; n tokens; vocabulary.
 """
 
+from contextlib import nullcontext
 from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
+from regard.decoding.quick import Pace, quick
 from regard.model.cache import Cache
 from regard.model.sequence import Sequence
 from regard.model.transformer import Transformer
@@ -61,11 +63,16 @@ class Text:
 
 
 class LanguageDecoder:
-    """A language model: text goes on. The model is put into evaluation mode, which switches dropout off."""
+    """A language model: text goes on.
+
+    The model is put into evaluation mode, which switches dropout off. It speaks with the weights that it has when it
+    first does; after training on, make another decoder.
+    """
 
     def __init__(self, model: Transformer) -> None:
-        self.model = model.eval()
-        self.context = model.config.context
+        self.config = model.config
+        self.pace = Pace(self.config.parameters())
+        self.model = quick(model.eval(), self.pace)
         self.device = model.output.matrix.device
 
     def start(self) -> Text:
@@ -75,13 +82,14 @@ class LanguageDecoder:
     def logits(self, tokens: Tensor, kept: Text) -> Tensor:
         """A function of all tokens given so far alone: whether they came at once or one by one makes no difference."""
         said = torch.cat((kept.tokens, tokens), dim=1) if kept.tokens.shape[1] else tokens
-        start = window_start(said.shape[1], self.context)
+        start = window_start(said.shape[1], self.config.context)
         if start > 0:  # as starts are multiples of one number, forgetting what lies before one changes no later one
             said, kept.cache = said[:, start:], Cache()
         kept.tokens = said
         done = kept.cache.length
         new = Sequence.text(said[:, done:].to(self.device), start=done)
-        logits: Tensor = self.model(new, cache=kept.cache, last=True)  # (batch, 1, vocabulary)
+        with self.pace.step() if new.tokens.numel() == 1 else nullcontext():
+            logits: Tensor = self.model(new, cache=kept.cache, last=True)  # (batch, 1, vocabulary)
         return logits[:, -1]
 
     def step(self, tokens: Tensor, kept: Text) -> Tensor:
