@@ -58,11 +58,18 @@ def read_all(terminal: int) -> bytes:
 
 
 @pytest.fixture(autouse=True)
-def _broken_pipes_are_errors() -> Iterator[None]:
-    """As Python starts with. A verb called in this process makes it die of one, and pytest with it."""
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+def _signals_as_python_starts_with() -> Iterator[None]:
+    """A verb called in this process makes a broken pipe deadly, and `make test &` has children ignore Ctrl-C."""
+    _reset_signals()
     yield
+    _reset_signals()
+
+
+def _reset_signals() -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
