@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from ..tasks.conftest import _one_thread
 from .commands import Commands
+
+__all__ = ["_one_thread"]
 
 LINES = "The quick brown fox jumps over the lazy dog, and the dog does not mind it at all: number {}.\n"
 

@@ -97,7 +97,7 @@ def work(command: dict[str, Any]) -> int:
 def opened(stream: int) -> io.TextIOWrapper:
     raw = io.FileIO(stream, "r" if stream == 0 else "w")
     buffer = io.BufferedReader(raw) if stream == 0 else io.BufferedWriter(raw)
-    return io.TextIOWrapper(buffer, write_through=stream == 2)  # type: ignore[type-var]
+    return io.TextIOWrapper(buffer, write_through=stream == 2)
 
 
 def called(script: str | None) -> int:

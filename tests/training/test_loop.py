@@ -52,7 +52,8 @@ def test_the_gradient_is_that_of_the_mean_over_all_targets() -> None:
     x, y, weight = task.batch(made.order.ids(0), None)  # type: ignore[arg-type]
     mean = (weight * (plain(x) - y) ** 2).sum() / weight.sum()
     mean.backward()
-    assert (loss, targets) == (pytest.approx(mean.item(), rel=1e-6), int(weight.sum()))
+    assert loss == pytest.approx(mean.item(), rel=1e-6)
+    assert targets == int(weight.sum())
     for parameter, its in zip(made.model.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(parameter.grad, its.grad)
 

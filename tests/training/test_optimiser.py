@@ -36,7 +36,7 @@ def test_muon_is_torchs_in_bfloat16(lr: float, decay: float, momentum: float) ->
         rate = lr * (1 - number / 10)
         muon.lr = other.param_groups[0]["lr"] = rate
         muon.step()
-        other.step()
+        other.step()  # type: ignore[no-untyped-call]
         for mine, its in zip(ours, theirs, strict=True):
             # A product of several at once may round otherwise than one at a time: bfloat16 has 8 bits.
             moved = rate * max(1.0, mine.shape[0] / mine.shape[1]) ** 0.5

@@ -1,5 +1,6 @@
 """The plan: what is given is taken, what is not follows from it, and each setting has its reason."""
 
+from functools import partial
 from itertools import product
 
 import pytest
@@ -63,7 +64,8 @@ def test_every_combination_of_given_sizes_makes_a_model(names: list[str]) -> Non
             continue  # refused when the model is built
         sizes = shaped(**given)
         assert {name: sizes[name] for name in names} == given
-        attention = AttentionConfig(**{name: sizes[name] for name in ("heads", "key_value_heads", "head_width")})
+        attention = AttentionConfig(heads=sizes["heads"], key_value_heads=sizes["key_value_heads"],
+                                    head_width=sizes["head_width"])  # fmt: skip
         check_sizes(TransformerConfig(vocabulary=9, context=8, width=sizes["width"], layers=sizes["layers"],
                                       attention=attention,
                                       feed_forward=FeedForwardConfig(width=sizes["feed_forward"])))  # fmt: skip
@@ -83,10 +85,13 @@ def test_sizes_follow_from_the_width_that_is_given() -> None:
     assert shaped(width=7)["layers"] == 1  # narrow is not made deep
 
 
+def always(seen: float, shape: Shape) -> float:
+    return seen
+
+
 def test_the_largest_that_can_be_fed() -> None:
     for seen in (1e3, 1e6, 1e8, 1e10):
-        plan = Plan({})
-        shape = choose_shape(plan, 10**9, lambda shape, seen=seen: seen)
+        shape = choose_shape(Plan({}), 10**9, partial(always, seen))
         fed = [s for s in LADDER if seen >= TOKENS_A_PARAMETER * s.parameters]
         assert shape == (max(fed, key=lambda s: s.parameters) if fed else LADDER[0])
     for tokens in (100, 10**4, 10**6):

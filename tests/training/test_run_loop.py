@@ -128,7 +128,8 @@ def begun_now(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command begins with the test, not with its import; and while the machine does others' work, time stands."""
     monkeypatch.setattr("regard.cli.BEGAN", time.process_time())
     monkeypatch.setattr(time, "monotonic", time.process_time)
-    monkeypatch.setitem(Clock.__init__.__kwdefaults__, "now", time.process_time)  # type: ignore[misc]
+    defaults: dict[str, Any] = Clock.__init__.__kwdefaults__ or {}
+    monkeypatch.setitem(defaults, "now", time.process_time)
 
 
 @pytest.mark.parametrize("jump", [-YEAR, YEAR])
@@ -168,9 +169,10 @@ def test_R18_stopped_time_counts() -> None:
 @pytest.mark.usefixtures("begun_now")
 def test_R19_too_few_minutes_make_one_step_one_score_one_checkpoint(call: Call, text: Path) -> None:
     done = call("train", "fox.txt", *TINY, "--minutes=0.001")
-    assert (done.code, "seconds more than were given" in done.err) == (0, True)
     run = text.parent / "runs" / "fox"
     lines = log_of(run)
+    over = lines[-1]["seconds"] > 1.05 * 0.06
+    assert (done.code, "seconds more than were given" in done.err) == (0, over)
     assert [line["step"] for line in lines if line["kind"] == "step"] == [1]
     assert [c.step for c in checkpoints(run)] == [1]
     assert math.isfinite(lines[-1]["scores"]["nats_per_token"])

@@ -28,8 +28,8 @@ LEAST_SECONDS = 15.0
 """A shorter training is not worth timing for."""
 ASSUMED_RATE = 3e10
 """Floating-point operations a second where nothing was timed: a slow laptop."""
-EVALUATION_SHARE = 0.5
-"""What a token costs when scored, of what it costs in training: forward only, in float32."""
+EVALUATION_SHARE = {"float32": 0.5, "bfloat16": 1.0}
+"""What a token costs when scored, of what it costs in training of this precision: forward only, in float32."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def choose_all(
         step_seconds = choose_path(plan, budget, probe, model)
     # Scored twice, once in windows that slide by half, which is as much again: three times; and a little for luck.
     token_seconds = step_seconds / int(plan["batch"] * plan["context"])
-    reserve = 1.0 + 3.2 * held_out * token_seconds * EVALUATION_SHARE
+    reserve = 1.0 + 3.2 * held_out * token_seconds * EVALUATION_SHARE[plan["precision"]]
     choose_by_time(plan, train, vocabulary, max(budget.left() - reserve, 0.1), step_seconds)
     return reserve
 

@@ -166,7 +166,7 @@ class Training:
             return
         over = self.clock.used - 60 * (self.minutes or math.inf)
         if over > 0.05 * (self.clock.used - over):
-            self.report.notice(Notice("seconds more than were given", round(over)))
+            self.report.notice(Notice("seconds more than were given", math.ceil(over)))
         self.report.event(
             "finished", step=self.done, seconds=self.clock.used, minutes=self.minutes, steps=self.steps,
             tokens_per_second=self.report.tokens_per_second, scores=scores, sample=self.task.sample(model),

@@ -1,0 +1,99 @@
+"""What every task of the table keeps: it answers the protocol, and learns ten examples by heart."""
+
+import json
+import math
+import string
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from regard.data.open import open_source
+from regard.session import task_of
+from regard.tasks import TASKS
+from regard.tasks.text_plan import Budget
+from regard.training.average import evaluating
+from regard.training.loop import Clock, Learner, train
+from regard.training.measure import Probe
+from regard.training.plan import Plan
+from regard.training.ranks import Ranks
+
+GIVEN: dict[str, Any] = {"width": 64, "layers": 2, "context": 16, "batch": 10, "seed": 3, "dropout": 0.0,
+                         "monitor": 0.0, "cool_down": 0.5, "average": 0.9}  # fmt: skip
+STEPS = 150
+
+
+def text(folder: Path) -> Any:
+    """Letters without any order: what is not learnt by heart is not known."""
+    letters = np.random.default_rng(0).choice(list(string.ascii_lowercase), 206)
+    (folder / "letters.txt").write_text("".join(letters))
+    return open_source([str(folder / "letters.txt")])
+
+
+SOURCES: dict[str, Callable[[Path], Any]] = {"text": text}
+"""Ten examples of each kind: a new line in the table of tasks needs one here."""
+
+
+@pytest.fixture(params=list(TASKS))
+def learner(request: pytest.FixtureRequest, tmp_path: Path) -> Learner:
+    """Of ten examples, by the plan that a run would have."""
+    kind, ranks = request.param, Ranks()
+    source = SOURCES[kind](tmp_path)
+    assert source.kind == kind
+    plan = Plan(GIVEN)
+    plan.choose("seed", 0, "")
+    prepared = task_of(kind).prepare(source, plan, tmp_path, None)
+    nothing = Probe(lambda settings, model: None, ranks)
+    model, reserve = prepared.choose(plan, Budget(STEPS, None, 0.0), nothing)
+    json.dumps([model, reserve, prepared.kept, plan.to_json()])  # all of it goes into config.json
+    task = task_of(kind).open(tmp_path, plan.settings, ranks, model)
+    built = task.build(plan.settings)
+    task.first_weights(built)
+    return Learner(task, built, len(task.examples), plan.settings, ranks)
+
+
+def test_ten_examples_are_learnt_by_heart(learner: Learner) -> None:
+    assert len(learner.task.examples) == 10  # type: ignore[attr-defined]
+    ids = np.stack([np.zeros(10, np.int64), np.arange(10)], axis=1)
+    learner.order.ids = lambda step: ids  # type: ignore[method-assign]
+    losses = [step.loss for step in train(learner, Clock(steps=STEPS), 0, lambda: 0)]
+    assert losses[0] > 2.0
+    assert losses[-1] < 0.05
+    with evaluating(learner.average.model) as model:
+        total, count = learner.task.loss(model, learner.task.batch(ids, np.random.default_rng(0)), model)
+    assert float(total / count) < 0.05
+
+
+def test_the_answers_of_the_protocol(learner: Learner) -> None:
+    task, model = learner.task, learner.average.model
+    assert task.name
+    batch = task.batch(np.array([[0, 1], [0, 2]]), np.random.default_rng(0))
+    total, count = task.loss(model, batch, model)
+    assert total.shape == count.shape == ()
+    assert torch.isfinite(total)
+    assert int(count) > 0
+    scores = task.evaluate(model)
+    json.dumps(scores)
+    assert scores["baselines"]
+    names = {name for name, value in scores.items() if isinstance(value, float)}
+    for baseline in scores["baselines"].values():
+        assert names <= baseline.keys()
+        assert all(math.isfinite(baseline[name]) for name in names)
+    assert task.monitor(model) is None  # type: ignore[attr-defined]
+    assert isinstance(task.quick_score(model), float)  # type: ignore[attr-defined]
+    assert isinstance(task.sample(model), str)  # type: ignore[attr-defined]
+
+
+def test_a_batch_depends_on_its_ids_and_random_numbers_alone(learner: Learner) -> None:
+    ids = np.array([[3, 1], [0, 2], [7, 9]])
+
+    def made() -> list[torch.Tensor]:
+        batch = learner.task.batch(ids, np.random.default_rng(5))
+        return [part if isinstance(part, torch.Tensor) else part.tokens for part in batch]
+
+    first = made()
+    learner.task.batch(np.array([[4, 4]]), np.random.default_rng(0))
+    assert all(torch.equal(one, other) for one, other in zip(first, made(), strict=True))
