@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from regard.decoding import quick as module
-from regard.decoding.quick import Pace, Projection, Rows, quick
+from regard.decoding.quick import Pace, Projection, Rows, Together, quick
 from regard.decoding.step import LanguageDecoder
 from regard.model.sequence import Sequence
 
@@ -75,9 +75,23 @@ def test_the_quick_model_says_the_same(name: str) -> None:
     twin, token = quickly(lambda m: quick(m, PACE), model), Sequence.text(ids(1, 1))
     logits = model(token)
     torch.testing.assert_close(twin(token), logits, atol=3e-6 * float(logits.abs().max()), rtol=0)
-    layers = [part for part in twin.modules() if isinstance(part, Projection)]
-    assert layers
-    assert all("rows" in vars(part) for part in layers)
+    alone = {name for name, part in twin.named_modules() if isinstance(part, Projection) and "rows" in vars(part)}
+    together = {name for name, part in twin.named_modules() if getattr(vars(part).get("join"), "rows", None)}
+    read = {name.rpartition(".")[0] for name in alone} | together
+    assert read >= {f"blocks.{i}.{part}" for i in range(2) for part in ("attention", "feed_forward")} | {"output"}
+
+
+@torch.no_grad()
+def test_several_projections_of_one_vector_are_read_together() -> None:
+    linears = [nn.Linear(12, outputs) for outputs in (5, 700, 9)]
+    for bias in (True, False):
+        for linear in linears:
+            linear.bias = linear.bias if bias else None
+        together = Together(PACE)
+        for shape in ((1, 1, 12), (2, 1, 12), (1, 1, 12)):
+            x = random(*shape)
+            expected = torch.cat([linear(x) for linear in linears], dim=-1)
+            torch.testing.assert_close(together(x, *linears), expected, atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()

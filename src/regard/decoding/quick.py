@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from regard.model.block import Attention, FeedForward, side_by_side
 from regard.model.output import Output
 from regard.model.transformer import Transformer
 
@@ -111,6 +112,21 @@ class Projection(nn.Module):
         return self.rows(x) if self.large and x.numel() == self.inputs else F.linear(x, self.weight, self.bias)
 
 
+class Together:
+    """Several projections of the same vector (block.Join): read as one matrix, which is kept as rows only."""
+
+    def __init__(self, pace: Pace) -> None:
+        self.pace = pace
+        self.rows: Rows | None = None
+
+    def __call__(self, x: Tensor, *linears: nn.Linear) -> Tensor:
+        if x.numel() != x.shape[-1]:
+            return torch.cat([linear(x) for linear in linears], dim=-1)
+        if self.rows is None:
+            self.rows = Rows(*side_by_side(*linears), self.pace)
+        return self.rows(x)
+
+
 def quick(model: Transformer, pace: Pace) -> nn.Module:
     """The same model, its weights shared, each matrix read as rows; the model itself where that is no faster.
 
@@ -134,4 +150,6 @@ def _twin(module: nn.Module, pace: Pace) -> nn.Module:
         return Projection(module.weight, module.bias, pace)
     twin = copy.copy(module)
     twin._modules = {name: child and _twin(child, pace) for name, child in module._modules.items()}
+    if isinstance(twin, Attention | FeedForward):
+        twin.join = Together(pace)
     return twin

@@ -79,6 +79,7 @@ class Attention(nn.Module):
     """Many heads: each token's query meets the keys; the values taken are mixed by one more matrix.
 
     The path (plain, unfused, fused) is handed in as a value and used while training; otherwise the fused one runs.
+    Query, key and value are one product while training; otherwise one by one, or by the `join` that is handed in.
     """
 
     def __init__(self, width: int, config: AttentionConfig, epsilon: float) -> None:
@@ -92,8 +93,9 @@ class Attention(nn.Module):
         norm = config.query_key_norm
         self.query_norm = RMSNorm(config.head_width, epsilon) if norm else nn.Identity()
         self.key_norm = RMSNorm(config.head_width, epsilon) if norm else nn.Identity()
-        self.score = ScaledDot()
+        self.sizes, self.score = [inner, shared, shared], ScaledDot()
         self.training_path: Path = fused
+        self.join: Join | None = None
 
     def heads(self, x: Tensor) -> Tensor:
         """(batch, n, heads * head_width) -> (batch, heads, n, head_width)."""
@@ -105,9 +107,9 @@ class Attention(nn.Module):
     ) -> Tensor:  # fmt: skip
         """x (batch, n, width) looks at itself, or at memory (batch, m, width) -> (batch, n, width)."""
         source = x if memory is None else memory
-        if memory is None and self.training:
-            sizes = [linear.out_features for linear in (self.query, self.key, self.value)]
-            parts = torch.split(joined(x, self.query, self.key, self.value), sizes, dim=-1)
+        join = joined if self.training else self.join
+        if memory is None and join is not None:
+            parts = torch.split(join(x, self.query, self.key, self.value), self.sizes, dim=-1)
             query, key, value = (self.heads(part) for part in parts)
         else:
             query, key, value = self.heads(self.query(x)), self.heads(self.key(source)), self.heads(self.value(source))
@@ -124,11 +126,19 @@ class Attention(nn.Module):
         return mixed
 
 
+Join = Callable[..., Tensor]
+"""Several projections of the same tokens, side by side: (x, *linears) -> (batch, n, all their outputs)."""
+
+
 def joined(x: Tensor, *linears: nn.Linear) -> Tensor:
-    """Several projections of the same tokens, side by side, as one product: worth it where the tokens are many."""
-    weight = torch.cat([linear.weight for linear in linears])
+    """As one product: worth it where the tokens are many."""
+    return F.linear(x, *side_by_side(*linears))
+
+
+def side_by_side(*linears: nn.Linear) -> tuple[Tensor, Tensor | None]:
+    """The weights and the biases of several as those of one."""
     bias = None if linears[0].bias is None else torch.cat([linear.bias for linear in linears])
-    return F.linear(x, weight, bias)
+    return torch.cat([linear.weight for linear in linears]), bias
 
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
@@ -148,12 +158,14 @@ class FeedForward(nn.Module):
         self.up = nn.Linear(width, config.width, bias=config.bias)
         self.down = nn.Linear(config.width, width, bias=config.bias)
         self.activation = ACTIVATIONS[config.activation]
+        self.join: Join | None = None  # as Attention's
 
     def forward(self, x: Tensor) -> Tensor:
+        join = joined if self.training else self.join
         if self.gate is None:
             hidden = self.activation(self.up(x))
-        elif self.training and self.activation is F.silu:
-            hidden = swiglu(joined(x, self.gate, self.up))
+        elif join is not None and self.activation is F.silu:
+            hidden = swiglu(join(x, self.gate, self.up))
         else:
             hidden = self.activation(self.gate(x)) * self.up(x)
         down: Tensor = self.down(hidden)

@@ -4,6 +4,7 @@ Between the matrix products of a small model on a CPU, each pass over the tokens
 tests/model/test_kernels.py holds both to the plain formulas, values and gradients.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -34,10 +35,17 @@ class _RMSNorm(torch.autograd.Function):
 def _normed(x: Tensor, weight: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
     """y, n = x r and r (..., 1)."""
     exact = torch.promote_types(x.dtype, torch.float32)
-    squares = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=exact).square_()
-    scale = squares.mul_(1 / x.shape[-1]).add_(epsilon).rsqrt_()
+    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=exact)
+    scale = torch.addcmul(_number(epsilon, exact, x.device), length, length, value=1 / x.shape[-1]).rsqrt_()
     normed = x * scale
     return (normed * weight).to(x.dtype), normed, scale
+
+
+@lru_cache(maxsize=16)
+def _number(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Of no dimension; one operation fewer where an operation takes a tensor only."""
+    with torch.inference_mode(False):  # what is kept may meet a backward pass later
+        return torch.tensor(value, dtype=dtype, device=device)
 
 
 class _Rotation(torch.autograd.Function):
@@ -104,5 +112,8 @@ def rotated(x: Tensor, cos: Tensor, signed_sin: Tensor) -> Tensor:
 
 def swiglu(x: Tensor) -> Tensor:
     """silu(gate) * up, of the two side by side: x (..., 2 hidden) -> (..., hidden). Shazeer 2020."""
+    if not torch.is_grad_enabled():
+        gate, up = x.chunk(2, dim=-1)
+        return F.silu(gate) * up
     gated: Tensor = _SwiGLU.apply(x)  # type: ignore[no-untyped-call]
     return gated

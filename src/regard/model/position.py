@@ -47,18 +47,20 @@ class Rotary(nn.Module):
 
     def rotation(self, position: Tensor) -> Rotation:
         """position (batch or 1, n, axes) -> Rotation in float32."""
-        axis_of_pair, speed = _turns(self.head_width, self.theta, position.shape[-1], position.device)
-        angle = (position.float()[..., axis_of_pair] * speed)[:, None]  # (batch or 1, 1, n, pairs)
-        cos, sin = angle.cos(), angle.sin()
-        return Rotation(torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1))
+        axes = position.shape[-1]
+        axis, speed, signed_speed = _turns(self.head_width, self.theta, axes, position.device)
+        place = position.float()[:, None]  # (batch or 1, 1, n, axes)
+        place = place if axes == 1 else place[..., axis]
+        return Rotation((place * speed).cos(), (place * signed_speed).sin())
 
 
 @lru_cache(maxsize=16)
-def _turns(head_width: int, theta: float, axes: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Each pair's axis and its angle a position, (pairs,) both."""
+def _turns(head_width: int, theta: float, axes: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Each number's axis, its pair's angle a position, and that with a minus in the first half; (head_width,) all."""
     with torch.inference_mode(False):  # what is kept may meet a backward pass later
         exponent = torch.arange(0, head_width, 2, dtype=torch.float32, device=device) / head_width
-        return torch.arange(head_width // 2, device=device) % axes, 1.0 / theta**exponent
+        axis, speed = torch.arange(head_width // 2, device=device) % axes, 1.0 / theta**exponent
+        return torch.cat((axis, axis)), torch.cat((speed, speed)), torch.cat((-speed, speed))
 
 
 class Learned(nn.Module):
