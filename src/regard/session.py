@@ -84,7 +84,9 @@ def _prepare(leader: "Leader", folder: Path, place: dict[str, Any], ranks: Ranks
         if place["resumed"]:
             leader.mend(folder)
         else:
-            leader.write_once(*leader.plan(folder, probe), folder)
+            plan, beside = leader.plan(folder, probe)
+            leader.write_once(plan, beside, folder)
+            leader.terminal.line(outline(plan, folder))
     probe.over()
 
 
@@ -124,6 +126,13 @@ def summary(source: TextSource) -> str:
     characters = f"{source.characters:,} characters ({len(source.distinct):,} different)"
     parts = f"{source.train_characters:,} characters to learn from, {source.held_out_characters:,} held out"
     return f"read {printable(source.name)}: {documents}, {characters}\n  {parts}"
+
+
+def outline(plan: Plan, folder: Path) -> str:
+    """What is going to be trained, and where; `regard info` has the whole plan."""
+    layers, heads = (f"{plan[name]:,} {name if plan[name] > 1 else name[:-1]}" for name in ("layers", "heads"))
+    steps = f"{plan['batch']:,} x {plan['context']:,} tokens a step"
+    return f"  {layers}, width {plan['width']:,}, {heads}; {steps}; into {printable(str(folder))}"
 
 
 def _opener(folder: Path, kind: str, ranks: Ranks) -> Any:

@@ -193,6 +193,50 @@ def test_lost_tokens_are_made_again_from_the_same_data(call: Call, run: Path, te
     assert (refused.code, "tokens are incomplete" in refused.sentence) == (2, True)
 
 
+def test_T13_a_stream_is_kept_and_needs_no_input_again(
+    commands: Commands, call: Call, text: Path, unbroken: Path
+) -> None:
+    """Killed; gone on with by --resume; the same stream once more is the same training."""
+    script = at_the_moment(text.parent, "regard.training.loop.Learner", "_gradients", 25, signal.SIGKILL)
+    command = ("train", "-", *RUN[1:-1])
+    killed = commands.run(*command, cwd=text.parent, stdin=str(text), script=script)
+    assert killed.code == -signal.SIGKILL
+    run = text.parent / "runs" / "stdin"
+    text.unlink()
+    assert call("train", "--resume", run).code == 0
+    assert ends_the_same(run, unbroken)
+    (run / "cache" / "train.tokens").unlink()
+    assert call("train", "--resume", run, "--steps=31").code == 0
+
+
+def test_T13_the_same_stream_is_the_same_training(commands: Commands, text: Path) -> None:
+    command = ("train", "-", *TINY, "--steps=3")
+    for other in ("", "more"):
+        text.write_text(text.read_text() + other)
+        for _ in range(2):
+            done = commands.run(*command, cwd=text.parent, stdin=str(text))
+            assert (done.code, "is finished: 3 steps" in done.out) == (0, True)
+    assert sorted(os.listdir(text.parent / "runs")) == ["stdin", "stdin-2"]
+    for name in ("stdin", "stdin-2"):
+        assert [line["kind"] for line in log_of(text.parent / "runs" / name)].count("start") == 1
+
+
+def test_minutes_go_on_with_the_time_that_was_left(commands: Commands, text: Path) -> None:
+    command = ("train", "fox.txt", *TINY, "--minutes=0.08", "--checkpoint-every=5", "--evaluate-every=10")
+    script = at_the_moment(text.parent, "regard.training.loop.Learner", "_gradients", 23, signal.SIGKILL)
+    assert commands.run(*command, cwd=text.parent, script=script).code == -signal.SIGKILL
+    run = text.parent / "runs" / "fox"
+    last = checkpoints(run)[-1]
+    used = json.loads((last.path / "state.json").read_bytes())["seconds"]
+    assert commands.run(*command, cwd=text.parent).code == 0
+    lines = log_of(run)
+    steps = [line["step"] for line in lines if line["kind"] == "step"]
+    assert steps == list(range(1, len(steps) + 1))
+    first = next(line["seconds"] for line in lines if line.get("step") == last.step + 1)
+    assert used < first < lines[-1]["seconds"]
+    assert lines[-1]["kind"] == "finished"
+
+
 def another(setting: Setting, value: object) -> str:
     if setting.kind == "choice":
         return next(choice for choice in setting.choices if choice != value)
