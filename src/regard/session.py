@@ -131,8 +131,8 @@ def summary(source: TextSource) -> str:
 def outline(plan: Plan, folder: Path) -> str:
     """What is going to be trained, and where; `regard info` has the whole plan."""
     layers, heads = (f"{plan[name]:,} {name if plan[name] > 1 else name[:-1]}" for name in ("layers", "heads"))
-    steps = f"{plan['batch']:,} x {plan['context']:,} tokens a step"
-    return f"  {layers}, width {plan['width']:,}, {heads}; {steps}; into {printable(str(folder))}"
+    windows = f"{plan['batch']:,} x {plan['context']:,} tokens at a time"
+    return f"  {layers}, width {plan['width']:,}, {heads}; {windows}; into {printable(str(folder))}"
 
 
 def _opener(folder: Path, kind: str, ranks: Ranks) -> Any:
