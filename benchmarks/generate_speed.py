@@ -72,7 +72,7 @@ def of_transformers(folder: Path) -> Engine:
 
     def say(prompt: list[int], n: int) -> list[int]:
         ids = model.generate(torch.tensor([prompt]), max_new_tokens=n, do_sample=False, pad_token_id=0)
-        return ids[0, len(prompt) :].tolist()
+        return list(ids[0, len(prompt) :].tolist())
 
     return say
 
@@ -168,7 +168,7 @@ def measure(name: str, config: TransformerConfig, folder: Path, rounds: int, n: 
         try:
             engines[engine] = make()
         except (ImportError, RegardError, ValueError, RuntimeError) as error:
-            absent[engine] = f"not run: {str(error).splitlines()[0]}"[:120]
+            absent[engine] = f"not run: {str(error).splitlines()[0]}"[:60]
     prompt, buffer = list(range(1, PROMPT + 1)), torch.ones(weights_read(config))
     texts = {engine: say(prompt, n) for engine, say in engines.items()}
     taken: dict[str, list[float]] = {engine: [] for engine in engines}

@@ -67,8 +67,7 @@ def run_session(request: Request, terminal: Terminal, load: Load) -> Path:
             _prepare(leader, folder, place, ranks)
             config = read_config(folder)
             task = task_of(config["kind"]).open(folder, config["settings"], ranks, config["model"])
-            training = Training(folder, config, task, leader.request, ranks, terminal, wish)
-            stack.callback(training.report.close)
+            training = stack.enter_context(Training(folder, config, task, leader.request, ranks, terminal, wish))
             training.begin(leader.notices, (lambda: load(config["from"]).model) if config["from"] else None)
             training.until_the_end()
         return folder

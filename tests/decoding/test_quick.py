@@ -48,7 +48,7 @@ def test_rows_give_the_product(outputs: int, inputs: int, bias: bool, seed: int)
 
 
 def test_every_output_has_its_place() -> None:
-    """Whole numbers, so that sums are exact: 1,025 outputs are four parts of 257, three zeros behind."""
+    """Whole numbers, so that sums are exact: 1,025 outputs are four parts of 257, and three zeros are behind."""
     weight, x = torch.arange(1025 * 3).view(1025, 3).float(), torch.tensor([[[1.0, 10.0, 100.0]]])
     rows = Rows(weight, None, PACE)
     assert torch.equal(rows(x), F.linear(x, weight))

@@ -5,6 +5,8 @@ import pty
 import random
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -116,6 +118,22 @@ def test_R2_before_the_first_step_it_just_leaves(moment: str, commands: Commands
     kept = moment == "restoring"  # a run that has its config.json is one
     assert os.path.exists(text.parent / "runs") == kept
     assert commands.run("train", *RUN[:-3], "--steps=2", "--fresh", cwd=text.parent).code == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_R2_while_importing_it_just_leaves(number: int, text: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "regard", "train", *RUN]
+    started = subprocess.Popen(command, cwd=text.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert started.stderr is not None
+    for line in started.stderr:
+        if line.endswith(" torch._utils\n"):  # in the middle of it
+            break
+    started.send_signal(number)
+    out, err = started.communicate(timeout=60)
+    assert (started.returncode, out) == (-number, "")
+    assert [line for line in err.splitlines() if not line.startswith("import time:")] == \
+           (["regard: stopped"] if number == signal.SIGINT else [])  # fmt: skip
+    assert os.listdir(text.parent) == ["fox.txt"]
 
 
 class Pseudo:

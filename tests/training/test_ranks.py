@@ -210,28 +210,50 @@ def test_alone_nothing_is_joined() -> None:
     ranks.leave()
 
 
-@pytest.fixture(scope="module")
-def launched(fox: Path) -> subprocess.CompletedProcess[str]:
+def torchrun(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
     """As users call it."""
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "regard"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "regard"]
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run([*torchrun, "train", "fox.txt", *RUN[1:], "--out=launched"], cwd=fox, env=environment,
-                          capture_output=True, text=True, timeout=200)  # fmt: skip
+    return subprocess.Popen([*launch, *map(str, arguments)], cwd=cwd, env=environment, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
 
 
-def test_torchrun_trains_on_two_ranks(launched: subprocess.CompletedProcess[str], fox: Path, one: Path) -> None:
-    assert launched.returncode == 0, launched.stderr
+@pytest.fixture(scope="module")
+def launched(fox: Path) -> Done:
+    started = torchrun("train", "fox.txt", *RUN[1:], "--out=launched", cwd=fox)
+    out, err = started.communicate(timeout=200)
+    return Done(started.returncode, out, err)
+
+
+def test_D3_torchrun_passes_a_signal_on_and_nothing_is_lost(text: Path) -> None:
+    options = [option for option in RUN if "steps" not in option]
+    started = torchrun("train", *options, "--steps=1000000", cwd=text.parent)
+    assert started.stderr is not None
+    said = ""
+    while "validation" not in said:  # the line of step 20
+        said = started.stderr.readline()
+        assert said
+    started.send_signal(signal.SIGTERM)
+    _, err = started.communicate(timeout=60)
+    made = text.parent / "runs" / "fox"
+    assert started.returncode != 0
+    assert err.count("go on with: regard train --resume runs/fox") == 1
+    assert checkpoints(made)[-1].step == losses(made)[-1][0]
+
+
+def test_torchrun_trains_on_two_ranks(launched: Done, fox: Path, one: Path) -> None:
+    assert launched.code == 0, launched.err
     assert close(fox / "launched", one, 40)
     state = json.loads((checkpoints(fox / "launched")[-1].path / "state.json").read_bytes())
     assert state["ranks"] == 2
 
 
-def test_D6_each_message_comes_once(launched: subprocess.CompletedProcess[str], commands: Commands, fox: Path) -> None:
-    said = [line for line in launched.stderr.splitlines() if line.strip()]
+def test_D6_each_message_comes_once(launched: Done, commands: Commands, fox: Path) -> None:
+    said = [line for line in launched.err.splitlines() if line.strip()]
     assert len(said) == len(set(said))
     assert len([line for line in said if line.startswith("read fox: ")]) == 1
     assert len([line for line in said if line.startswith("finished after step 40")]) == 1
-    assert launched.stdout.count("held-out part") == launched.stdout.count("is finished: 40 steps") == 1
+    assert launched.out.count("held-out part") == launched.out.count("is finished: 40 steps") == 1
     first, second = run(commands, "train", "fox.txt", *RUN[1:], "--out=launched", cwd=fox)
     assert (first.code, "is finished: 40 steps" in first.out) == (0, True)
     assert (second.code, second.out, second.err) == (0, "", "")
@@ -256,12 +278,17 @@ def test_the_echo_of_a_launcher_is_no_second_wish(commands: Commands, text: Path
     assert checkpoints(made)[-1].step == losses(made)[-1][0] == 15
 
 
-def test_two_ranks_plan_by_the_speed_of_both(commands: Commands, text: Path) -> None:
-    script = text.parent / "hasty.py"
+def test_D3_two_ranks_plan_by_the_speed_of_both_and_end_by_the_clock_of_the_first(
+    commands: Commands, text: Path
+) -> None:
+    script = text.parent / "skewed.py"
     script.write_text("""
+import os
 from regard.tasks import text_plan
 text_plan.LEAST_SECONDS = 1.0
 import regard.cli
+if os.environ["RANK"] == "1":
+    regard.cli.BEGAN -= 1000.0
 regard.cli.main()
 """)
     first, second = run(commands, "train", "fox.txt", *TINY, "--minutes=0.08", cwd=text.parent, script=script)

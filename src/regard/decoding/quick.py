@@ -22,8 +22,8 @@ SMALLEST = 1 << 16
 """Numbers in a matrix from which on reading it takes longer than calling the other kernel."""
 LARGEST = 1 << 28
 """Numbers in a model up to which its rows are kept beside its matrices: 1 GiB more memory at most."""
-WIDEST = 512
-"""Numbers that the kernel adds up without leaving the CPU's registers."""
+WIDEST = 384
+"""Numbers of a row that the kernel adds up without leaving the CPU's registers."""
 FEW = 1 << 25
 """Numbers in a model up to which one thread does what lies between the matrices."""
 

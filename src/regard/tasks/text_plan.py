@@ -210,8 +210,10 @@ def _choose_batch(plan: Plan, seen: float, train: int, ranks: int) -> int:
     windows = max(1, train // plan["context"])
     tokens = min(max(seen / STEPS_WANTED, TOKENS_A_STEP), 2**19)
     batch = max(ranks, min(windows, round(tokens / plan["context"])))
-    many = f"more would mean fewer than {STEPS_WANTED:,} steps" if seen > STEPS_WANTED * TOKENS_A_STEP else "enough"
-    batch = int(plan.choose("batch", batch, f"{batch * plan['context']:,} tokens a step use the machine well; {many}"))
+    why = f"{batch * plan['context']:,} tokens a step use the machine well"
+    if seen > STEPS_WANTED * TOKENS_A_STEP:
+        why += f"; more would mean fewer than {STEPS_WANTED:,} steps"
+    batch = int(plan.choose("batch", batch, why))
     if batch < ranks:
         raise RegardError("--batch", f"{batch} windows cannot be shared by {ranks} ranks", "give at least one a rank")
     share = -(-batch // ranks)
