@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))  # "default" looks for new examples each time
 
 TEXT = "So wise so young, they say, do never live long.\nI say, without characters, fame lives long.\n"
 

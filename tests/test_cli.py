@@ -245,11 +245,13 @@ def test_the_text_that_comes_with_regard_needs_no_file(call: Call, tmp_path: Pat
 def test_json_of_predict_is_an_object_a_prompt(call: Call, run: Path, given: Callable[[bytes], None]) -> None:
     one = call("predict", run, "So wise", "--tokens=5", "--json")
     assert set(one.answer) == EVERY | {"input", "output", "scores"}
+    assert one.answer["scores"]["tokens"] == 5
+    assert one.answer["scores"]["nats_per_token"] > 0
     assert call("predict", run, "So wise", "--tokens=5").out == one.answer["output"] + "\n"
     many = call("predict", run, "So wise", "fame", "--tokens=5", "--json", "--samples=2")
     rows = [json.loads(line) for line in many.out.splitlines()]
     assert [row["input"] for row in rows] == ["So wise", "fame"]
-    assert all(len(row["output"]) == 2 for row in rows)
+    assert all(len(row["output"]) == len(row["scores"]) == 2 for row in rows)
     given(b"So wise\r\nfame\n\nlong")
     asked = call("predict", run, "--tokens=5", "--json")
     assert [json.loads(line)["input"] for line in asked.out.splitlines()] == ["So wise", "fame", "", "long"]

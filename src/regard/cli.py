@@ -302,16 +302,23 @@ def respond(run: Any, prompt: str, sampling: Any, json_: bool) -> None:
     """What the run says, as it comes; several samples one after another, an empty line between."""
     began = time.monotonic()
     if json_:
-        said = run.samples(prompt, sampling)
-        output = said[0] if sampling.samples == 1 else said
+        nats: dict[int, list[float]] = {}
+        said = run.samples(prompt, sampling, nats)
+        scores = [said_scores(nats.get(sample, [])) for sample in range(sampling.samples)]
+        output, score = (said[0], scores[0]) if sampling.samples == 1 else (said, scores)
         seconds = time.monotonic() - began
-        answer({**run.facts, "seconds": seconds, "input": prompt, "output": output, "scores": None})
+        answer({**run.facts, "seconds": seconds, "input": prompt, "output": output, "scores": score})
     elif sampling.samples > 1:
         write("\n\n".join(map(shown, run.samples(prompt, sampling))) + "\n")
     else:
         for _, text in run.stream(prompt, sampling):
             write(shown(text))
         write("\n")
+
+
+def said_scores(nats: list[float]) -> dict[str, float | None]:
+    """How likely the model itself found what was said, whatever the filters left to choose from."""
+    return {"nats_per_token": sum(nats) / len(nats) if nats else None, "tokens": len(nats)}
 
 
 def unanswered(run: Any, raw: bytes | str, error: RegardError, json_: bool) -> None:

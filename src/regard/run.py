@@ -21,7 +21,7 @@ from regard.training.request import Request
 if TYPE_CHECKING:  # info must work without torch (C12)
     import numpy as np
 
-    from regard.decoding.sample import Sampling
+    from regard.decoding.sample import Nats, Sampling
     from regard.look import Look
     from regard.model.transformer import Transformer
     from regard.tokens.text import TextTokenizer
@@ -269,18 +269,21 @@ class Run:
         said = self.samples(prompt, _sampling(sampling))
         return said[0] if len(said) == 1 else said
 
-    def samples(self, prompt: str, sampling: "Sampling") -> list[str]:
-        """All that is said, one text a sample."""
+    def samples(self, prompt: str, sampling: "Sampling", nats: "Nats | None" = None) -> list[str]:
+        """All that is said, one text a sample; what each token cost is added to `nats`, if given."""
         texts = [""] * sampling.samples
-        for sample, text in self.stream(prompt, sampling):
+        for sample, text in self.stream(prompt, sampling, nats):
             texts[sample] += text
         return texts
 
-    def stream(self, prompt: str, sampling: "Sampling | None" = None) -> Iterator[tuple[int, str]]:
+    def stream(
+        self, prompt: str, sampling: "Sampling | None" = None, nats: "Nats | None" = None
+    ) -> Iterator[tuple[int, str]]:
         """(sample, text) as it is said; never half a character."""
         from regard.decoding.sample import LanguageDecoder, speak
 
-        return speak(LanguageDecoder(self.model), self.tokenizer, self._encode(prompt), sampling or _sampling({}))
+        ids = self._encode(prompt)
+        return speak(LanguageDecoder(self.model), self.tokenizer, ids, sampling or _sampling({}), nats)
 
     def look(self, text: str) -> "Look":
         """One forward pass over the text, recorded: queries, keys, values, outputs and streams of every layer."""

@@ -171,6 +171,23 @@ def test_filters_reach_the_draw() -> None:
         assert set(sampled(Scripted(lambda _: row), [0], chosen)[0]) == {0, 1}
 
 
+def test_what_each_token_cost_is_the_models_own_number() -> None:
+    """Before temperature, filters and penalty; the sample that ends earlier has fewer."""
+    decoder, prompt = LanguageDecoder(build(ROTARY)), [3, 1]
+    nats: dict[int, list[float]] = {}
+    how = Sampling(tokens=6, temperature=0.5, top_k=3, repetition_penalty=1.3, samples=3)
+    said: dict[int, list[int]] = {sample: [] for sample in range(3)}
+    for step in generate(decoder, prompt, how, end=2, nats=nats):
+        for sample, token in step.items():
+            said[sample].append(token)
+    for sample, tokens in said.items():
+        costs = []
+        for place, token in enumerate(tokens):
+            logits = decoder.step(torch.tensor([prompt + tokens[:place]]), decoder.start())
+            costs.append(-float(logits[0, token]))
+        assert nats.get(sample, []) == pytest.approx(costs, abs=1e-4)
+
+
 # speaking
 
 

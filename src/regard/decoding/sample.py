@@ -142,14 +142,19 @@ def draw(scores: Tensor, numbers: list[float]) -> list[int]:
     return ids
 
 
+Nats = dict[int, list[float]]
+"""Of each sample, what its tokens cost: minus the logarithm of the probability that the model itself gave to each."""
+
+
 def generate(
-    decoder: Decoder[Any], prompt: list[int], sampling: Sampling, end: int | None = None, over: set[int] | None = None
-) -> Iterator[dict[int, int]]:
+    decoder: Decoder[Any], prompt: list[int], sampling: Sampling, end: int | None = None,
+    over: set[int] | None = None, nats: Nats | None = None,
+) -> Iterator[dict[int, int]]:  # fmt: skip
     """Step by step, the id that each sample says: {sample: id}, without the samples that are over.
 
     A sample is over when it says `end`, which is not given out, or when it is put into the set `over` between steps.
     The prompt is computed once for all samples. Sample i of several is what it would be alone, up to the rounding of
-    sums over more rows. Raises RegardError for an empty prompt.
+    sums over more rows. What each token cost is added to `nats`, if given. Raises RegardError for an empty prompt.
     """
     if not prompt:
         raise RegardError("prompt", "it holds no token", "start from the document mark")
@@ -163,10 +168,12 @@ def generate(
         kept.reorder(torch.zeros(len(rows), dtype=torch.long))
     seen = torch.zeros_like(scores, dtype=torch.bool).index_fill_(1, tokens[0].to(scores.device), True)
     for left in range(sampling.tokens, 0, -1):
-        scores = filtered(scores, seen, sampling)
+        raw, scores = scores, filtered(scores, seen, sampling)
         greedy = sampling.temperature == 0
         ids = scores.argmax(dim=-1).tolist() if greedy else draw(scores, [randoms[row].random() for row in rows])
         said = {row: token for row, token in zip(rows, ids, strict=True) if token != end}
+        if nats is not None:
+            _add_costs(nats, raw, rows, said)
         if said:
             yield said
         going = [place for place, row in enumerate(rows) if row in said and row not in over]
@@ -181,8 +188,16 @@ def generate(
         scores = decoder.logits(tokens, kept)
 
 
+def _add_costs(nats: Nats, logits: Tensor, rows: list[int], said: dict[int, int]) -> None:
+    """logits (rows, vocabulary) before any filter."""
+    costs = -logits.log_softmax(dim=-1)
+    for place, row in enumerate(rows):
+        if row in said:
+            nats.setdefault(row, []).append(float(costs[place, said[row]]))
+
+
 def speak(
-    decoder: Decoder[Any], tokenizer: TextTokenizer, prompt: list[int], sampling: Sampling
+    decoder: Decoder[Any], tokenizer: TextTokenizer, prompt: list[int], sampling: Sampling, nats: Nats | None = None
 ) -> Iterator[tuple[int, str]]:
     """(sample, new text) as it is said, until the document mark, a stop string or enough tokens.
 
@@ -192,7 +207,7 @@ def speak(
     over: set[int] = set()
     streams = [Stream(tokenizer) for _ in range(sampling.samples)]
     untils = [UntilStop(sampling.stop) for _ in range(sampling.samples)]
-    for said in generate(decoder, prompt, sampling, tokenizer.document, over):
+    for said in generate(decoder, prompt, sampling, tokenizer.document, over, nats):
         for sample, token in said.items():
             if text := untils[sample].push(streams[sample].push(token)):
                 yield sample, text
