@@ -23,6 +23,7 @@ from regard.tasks.language import Language
 from regard.tasks.text_plan import has_bfloat16
 from regard.tokens.text import TextTokenizer
 from regard.training.loop import PRECISIONS, Learner
+from regard.training.optimiser import AdamW
 from regard.training.ranks import Ranks
 
 SHAPES = {
@@ -56,8 +57,7 @@ class Ours:
         task.first_weights(model)
         self.parameters = config.parameters()
         self.learner = Learner(task, model, len(task.examples), settings, Ranks())
-        self.learner.optimisers = [torch.optim.AdamW(model.parameters(), 1e-3, betas=(0.9, 0.99), fused=True)]
-        self.learner.optimisers[0].param_groups[0]["peak"] = 1e-3
+        self.learner.optimisers, self.learner.peaks = [AdamW(model.parameters(), 1e-3, betas=(0.9, 0.99))], [1e-3]
         self.number = 0
 
     def step(self) -> None:
@@ -118,9 +118,9 @@ def main() -> None:
     for name in given.shapes:
         shape = SHAPES[name]
         theirs = NanoGPT(given.nanogpt, shape)
-        ways = [("float32", "unfused"), ("float32", "fused")]
+        ways = [("float32", "written"), ("float32", "fused")]
         if name == "baby" and has_bfloat16("cpu"):
-            ways += [("bfloat16", "unfused"), ("bfloat16", "fused")]
+            ways += [("bfloat16", "written"), ("bfloat16", "fused")]
         ours = [Ours(shape, *way) for way in ways]
         base, *times = in_turn([theirs, *ours], given.seconds)
         tokens = shape["batch"] * shape["context"]

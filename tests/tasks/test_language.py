@@ -187,10 +187,10 @@ def test_the_first_weights_depend_on_the_seed_alone() -> None:
     assert not torch.equal(weights(0), weights(1))
 
 
-@pytest.mark.parametrize("attention", ["plain", "unfused", "fused"])
+@pytest.mark.parametrize("attention", ["plain", "unfused", "fused", "written"])
 def test_the_paths_of_attention_learn_the_same(attention: str) -> None:
-    task, model = language(train=TOKENS, attention=attention)
-    other, plain = language(train=TOKENS, attention="plain")
+    task, model = language(train=TOKENS, attention=attention, key_value_heads=2)
+    other, plain = language(train=TOKENS, attention="plain", key_value_heads=2)
     ids = np.array([[0, 0], [0, 5]])
     gradients = []
     for one, its in ((task, model), (other, plain)):

@@ -64,11 +64,16 @@ class Dropout(nn.Module):
         self.p, self.zeros = share, round(share * 256)
 
     def forward(self, x: Tensor) -> Tensor:
+        factor = self.factor(x)
+        return x if factor is None else x * factor
+
+    def factor(self, x: Tensor) -> Tensor | None:
+        """What x is multiplied with, drawn anew: of its shape and type; None where nothing is dropped."""
         if not self.training or self.zeros == 0:
-            return x
+            return None
         chance = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(-(2**63), None)
         kept = chance.view(torch.uint8)[: x.numel()].view(x.shape) >= self.zeros
-        return x * kept.to(x.dtype).mul_(256 / (256 - self.zeros))
+        return kept.to(x.dtype).mul_(256 / (256 - self.zeros))
 
 
 def build_norm(config: NormConfig, width: int) -> nn.Module:
@@ -188,7 +193,10 @@ RESIDUALS: dict[str, Residual] = {"pre": pre_norm, "post": post_norm}
 
 
 class Block(nn.Module):
-    """Attention and feed-forward, between them attention to a memory where there is one; parts handed in as values."""
+    """Attention and feed-forward, between them attention to a memory where there is one; parts handed in as values.
+
+    `whole`, where it is handed in, computes the same while training, faster (written.py).
+    """
 
     def __init__(
         self, *, attention: Attention, attention_norm: nn.Module,
@@ -202,12 +210,16 @@ class Block(nn.Module):
         self.feed_forward_norm, self.feed_forward = feed_forward_norm, feed_forward
         self.residual = residual
         self.dropout = Dropout(dropout)
+        self.whole: Whole | None = None
 
     def forward(
         self, x: Tensor, mask: Mask, rotation: Rotation | None, memory: Tensor | None, memory_mask: Mask | None,
         cache: Cache | None, record: Recorder | None, layer: int,
     ) -> Tensor:  # fmt: skip
         """x (batch, n, width) -> (batch, n, width)."""
+        if self.training and self.whole is not None and cache is None and record is None and mask.blind() is None:
+            assert rotation is not None
+            return self.whole(self, x, mask, rotation)
         if record is not None:
             record.stream(layer, "in", x)
         x = self.residual(x, self.attention_norm, lambda h: self.dropout(
@@ -223,3 +235,7 @@ class Block(nn.Module):
             if record is not None:
                 record.stream(layer, "memory", x)
         return self.residual(x, self.feed_forward_norm, lambda h: self.dropout(self.feed_forward(h)))
+
+
+Whole = Callable[[Block, Tensor, Mask, Rotation], Tensor]
+"""A whole block at once: (block, x, mask, rotation) -> what block(x) is."""

@@ -19,6 +19,7 @@ from regard.model.mask import Mask
 from regard.model.output import Output
 from regard.model.position import Learned, Rotary, Sinusoidal
 from regard.model.sequence import Sequence
+from regard.model.written import fits, written
 
 
 class Transformer(nn.Module):
@@ -68,10 +69,19 @@ class Transformer(nn.Module):
         return x
 
     def train_with(self, path: str) -> None:
-        """Which path of attention.py computes while training: plain, unfused or fused; they give the same numbers."""
+        """How attention is computed while training; all ways give the same numbers.
+
+        plain, unfused, fused: attention.py's paths. written: whole blocks with their gradient written out (written.py);
+        raises RegardError for a model that is not of their kind.
+        """
+        if path == "written" and not fits(self.config):
+            what = "written is for Qwen3's block, each head with keys and values of its own"
+            raise RegardError("--attention", what, "give plain, unfused or fused")
         for module in self.modules():
-            if isinstance(module, Attention):
-                module.training_path = PATHS[path]
+            if isinstance(module, Block):
+                module.whole = written if path == "written" else None
+            elif isinstance(module, Attention):
+                module.training_path = PATHS["unfused" if path == "written" else path]
 
 
 def build_position(config: TransformerConfig) -> Rotary | Learned | Sinusoidal:

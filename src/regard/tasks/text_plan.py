@@ -8,6 +8,7 @@ import torch
 
 from regard.errors import RegardError
 from regard.model.config import TransformerConfig
+from regard.model.written import fits
 from regard.training.measure import Probe
 from regard.training.plan import (
     REFERENCE,
@@ -62,7 +63,7 @@ def choose_all(
 ) -> float:
     """Every setting after the context; returns the seconds that the last checkpoint and score will take."""
     if budget.steps is not None:
-        choose_by_steps(plan, train, vocabulary, budget)
+        choose_by_steps(plan, train, vocabulary, budget, model)
         return 0.0
     if budget.left() < LEAST_SECONDS:
         rate, reason = ASSUMED_RATE, "the time is too short to time anything"
@@ -72,7 +73,7 @@ def choose_all(
     choose_sizes(plan, train, vocabulary, budget, rate, seconds)
     if reason:
         plan.choose("precision", "float32", reason)
-        plan.choose("attention", "unfused" if plan["context"] <= 512 else "fused", reason)
+        plan.choose("attention", paths(plan, budget, model)[0], reason)
         step_seconds = float(plan["batch"] * plan["context"] * work(plan, vocabulary) / rate)
     else:
         step_seconds = choose_path(plan, budget, probe, model)
@@ -97,7 +98,7 @@ def reference_rate(plan: Plan, vocabulary: int, budget: Budget, probe: Probe) ->
     trial.choose("batch", batch, "")
     trial.choose("micro_batch", batch, "")
     trial.choose("precision", "float32", "")
-    trial.choose("attention", "unfused" if plan["context"] <= 512 else "fused", "")
+    trial.choose("attention", paths(trial, budget, None)[0], "")
     _choose_rest(trial, 10**9, STEPS_WANTED, 0.0, vocabulary)
     timing = probe.time(trial.settings, 5)
     return float(REFERENCE.work(plan["context"], vocabulary) * batch * plan["context"] / timing.seconds)
@@ -106,14 +107,13 @@ def reference_rate(plan: Plan, vocabulary: int, budget: Budget, probe: Probe) ->
 def choose_path(plan: Plan, budget: Budget, probe: Probe, model: dict[str, Any] | None) -> float:
     """Times the real step for each precision and path, takes the fastest that learns the same; returns its seconds."""
     precisions = ["float32"] + ["bfloat16"] * has_bfloat16(budget.device)
-    paths = ["unfused", "fused"] if plan["context"] <= 1024 else ["fused"]
+    tried = [str(plan.given["attention"])] if "attention" in plan.given else paths(plan, budget, model)
     precisions = [str(plan.given["precision"])] if "precision" in plan.given else precisions
-    paths = [str(plan.given["attention"])] if "attention" in plan.given else paths
     timed = []
     for precision in precisions:
-        for path in paths:
+        for path in tried:
             # About two seconds of each, less of a short time: all timing together stays under a thirtieth.
-            share = min(2.0, (budget.seconds or 0.0) / 30 / (len(precisions) * len(paths)))
+            share = min(2.0, (budget.seconds or 0.0) / 30 / (len(precisions) * len(tried)))
             settings = {**plan.settings, "precision": precision, "attention": path}
             first = probe.time(settings, 2, model)
             more = int(min(20, share / max(first.seconds, 1e-6)))
@@ -125,6 +125,15 @@ def choose_path(plan: Plan, budget: Budget, probe: Probe, model: dict[str, Any] 
     plan.choose("precision", best.precision, f"a step took: {words}")
     plan.choose("attention", best.attention, "the fastest of these whose loss is that of float32 within 1 %")
     return best.seconds
+
+
+def paths(plan: Plan, budget: Budget, model: dict[str, Any] | None) -> list[str]:
+    """The ways of attention that are worth timing; the first is taken where nothing is timed."""
+    if plan["context"] > 1024:
+        return ["fused"]
+    ours = plan["heads"] == plan["key_value_heads"] if model is None else fits(TransformerConfig.from_json(model))
+    short = ["written"] if ours and budget.device == "cpu" else ["unfused"]
+    return [*short, "fused"] if plan["context"] <= 512 else ["fused", *short]
 
 
 def learns_the_same(plan: Plan, fast: Timing, probe: Probe, model: dict[str, Any] | None) -> bool:
@@ -167,14 +176,14 @@ def choose_context(plan: Plan, train: int, held_out: int, longest: int = 8192) -
     return f"context shortened to {fits} tokens, as there are {train:,} to learn from and {held_out:,} to test on"
 
 
-def choose_by_steps(plan: Plan, train: int, vocabulary: int, budget: Budget) -> None:
+def choose_by_steps(plan: Plan, train: int, vocabulary: int, budget: Budget, model: dict[str, Any] | None) -> None:
     """Everything from the data's numbers and the steps; nothing is timed, so the same command gives the same bits."""
     steps = budget.steps or 0
     batch = _choose_batch(plan, TOKENS_A_STEP * steps, train, budget.ranks)
     seen = float(steps * batch * plan["context"])
     choose_shape(plan, train, lambda shape: seen)
     plan.choose("precision", "float32", "steps are given: the same command gives the same bits")
-    plan.choose("attention", "unfused" if plan["context"] <= 512 else "fused", "by the context; nothing is timed")
+    plan.choose("attention", paths(plan, budget, model)[0], "by the context; nothing is timed")
     _choose_rest(plan, train, steps, seen, vocabulary)
     plan.choose("evaluate_every", max(1, steps // 10), "ten times in all")
     plan.choose(

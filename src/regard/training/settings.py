@@ -89,7 +89,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("evaluate_every", "whole", "steps between evaluations", 1, 1_000_000_000),
     Setting("checkpoint_every", "whole", "steps between checkpoints", 1, 1_000_000_000),
     Setting("precision", "choice", "numbers in the matrix products while training", choices=("float32", "bfloat16")),
-    Setting("attention", "choice", "the path of attention while training", choices=("plain", "unfused", "fused")),
+    Setting(
+        "attention", "choice", "how it is computed while training", choices=("plain", "unfused", "fused", "written")
+    ),
     Setting("seed", "whole", "of the first weights, the order of data and dropout", 0, 2**31 - 1),
 )
 BY_NAME = {setting.name: setting for setting in SETTINGS}
