@@ -1,6 +1,6 @@
-"""Tokens a second in training beside nanoGPT, in one process, step by step in turn.
+"""Tokens a second in training beside nanoGPT, each in its process, step by step in turn.
 
-python benchmarks/train_speed.py --nanogpt CHECKOUT [--seconds 20]
+python benchmarks/train_speed.py --nanogpt CHECKOUT [--seconds 30]
 AdamW on both sides, eager on both sides, the same parameters (within 1 %), batch and context.
 small: fp32, nanoGPT's CPU shape (4 layers, 4 heads, width 128, context 64, batch 12). baby: its GPU shape (6, 6, 384,
 context 256, batch 64, dropout 0.2), nanoGPT in float32 as it comes on a CPU, regard as it would choose.
@@ -9,6 +9,7 @@ The last column is the share of the machine's measured matrix-product rate that 
 
 import argparse
 import statistics
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -23,6 +24,7 @@ from regard.tasks.language import Language
 from regard.tasks.text_plan import has_bfloat16
 from regard.tokens.text import TextTokenizer
 from regard.training.loop import PRECISIONS, Learner
+from regard.training.memory import keep_freed
 from regard.training.optimiser import AdamW
 from regard.training.ranks import Ranks
 
@@ -30,6 +32,7 @@ SHAPES = {
     "small": {"layers": 4, "heads": 4, "width": 128, "context": 64, "batch": 12, "dropout": 0.0, "feed_forward": 344},
     "baby": {"layers": 6, "heads": 6, "width": 384, "context": 256, "batch": 64, "dropout": 0.2, "feed_forward": 1024},
 }
+ANSWER = "answer "
 TEXT = Path(__file__).parents[1] / "src/regard/data/bundled/shakespeare.txt"
 
 
@@ -94,7 +97,44 @@ class NanoGPT:
         self.optimiser.zero_grad(set_to_none=True)
 
 
-def in_turn(sides: list[Any], seconds: float) -> list[float]:
+class Side:
+    """One of the two in a process of its own, which takes a step when told to: threads and memory are its own."""
+
+    def __init__(self, *words: str) -> None:
+        command = [sys.executable, __file__, "--side", *words]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.parameters = int(self._answer())
+
+    def _answer(self) -> str:
+        assert self.process.stdout is not None
+        return next(line for line in self.process.stdout if line.startswith(ANSWER)).removeprefix(ANSWER)
+
+    def step(self) -> float:
+        """Its seconds."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("step\n")
+        self.process.stdin.flush()
+        return float(self._answer())
+
+    def leave(self) -> None:
+        self.process.communicate()
+
+
+def serve(words: list[str]) -> None:
+    """The other end of a Side: shape, then nanoGPT's checkout or precision and attention."""
+    if len(words) == 2:
+        side: Any = NanoGPT(Path(words[1]), SHAPES[words[0]])
+    else:
+        keep_freed()
+        side = Ours(SHAPES[words[0]], *words[1:])
+    print(f"{ANSWER}{side.parameters}", flush=True)
+    for _ in sys.stdin:
+        began = time.perf_counter()
+        side.step()
+        print(f"{ANSWER}{time.perf_counter() - began}", flush=True)
+
+
+def in_turn(sides: list[Side], seconds: float) -> list[float]:
     """Median seconds a step of each, the sides taking turns so that a busy machine slows all of them."""
     for side in sides:
         side.step()
@@ -102,27 +142,29 @@ def in_turn(sides: list[Any], seconds: float) -> list[float]:
     began = time.perf_counter()
     while time.perf_counter() - began < seconds or len(times[0]) < 3:
         for side, taken in zip(sides, times, strict=True):
-            t0 = time.perf_counter()
-            side.step()
-            taken.append(time.perf_counter() - t0)
+            time.sleep(0.02)  # the other's threads have stopped spinning
+            taken.append(side.step())
     return [statistics.median(taken) for taken in times]
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["--side"]:
+        return serve(sys.argv[2:])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nanogpt", type=Path, required=True)
-    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--shapes", nargs="+", default=list(SHAPES), choices=list(SHAPES))
     given = parser.parse_args()
     rows = []
     for name in given.shapes:
         shape = SHAPES[name]
-        theirs = NanoGPT(given.nanogpt, shape)
         ways = [("float32", "written"), ("float32", "fused")]
         if name == "baby" and has_bfloat16("cpu"):
             ways += [("bfloat16", "written"), ("bfloat16", "fused")]
-        ours = [Ours(shape, *way) for way in ways]
-        base, *times = in_turn([theirs, *ours], given.seconds)
+        theirs, *ours = sides = [Side(name, str(given.nanogpt)), *(Side(name, *way) for way in ways)]
+        base, *times = in_turn(sides, given.seconds)
+        for side in sides:
+            side.leave()
         tokens = shape["batch"] * shape["context"]
         rows.append({"shape": name, "who": "nanoGPT float32", "parameters": theirs.parameters, "ms/step": base * 1e3,
                      "tokens/s": tokens / base, "ratio": 1.0})  # fmt: skip
@@ -133,6 +175,7 @@ def main() -> None:
                          "ms/step": took * 1e3, "tokens/s": tokens / took, "ratio": base / took,
                          "of product rate": rate / product_rate(PRECISIONS[precision])})  # fmt: skip
     report("train_speed", rows)
+    return None
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from regard.tasks.text_plan import Budget
 from regard.training.crash import reported_in
 from regard.training.folders import CACHE, CONFIG, DATA, FORMAT, LOCK, RUNS, Found, find_folder, find_same, read_config
 from regard.training.measure import Probe
+from regard.training.memory import keep_freed
 from regard.training.plan import Plan
 from regard.training.ranks import Ranks, join
 from regard.training.report import Terminal
@@ -57,6 +58,7 @@ def run_session(request: Request, terminal: Terminal, load: Load) -> Path:
         wish = stack.enter_context(Wish(launched="TORCHELASTIC_RUN_ID" in os.environ))
         ranks = join(choose_device(request.device))
         stack.callback(ranks.leave)
+        keep_freed()
         terminal.quiet = terminal.quiet or not ranks.first
         leader = Leader(request, terminal, ranks, stack, load)
         place = ranks.agreed(leader.find)
@@ -94,6 +96,7 @@ def make_plan(request: Request, terminal: Terminal, load: Load) -> tuple[Plan, T
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="regard-plan-")))
         ranks = Ranks(device=choose_device(request.device))
+        keep_freed()
         leader = Leader(request, terminal, ranks, stack, load)
         leader.source = leader.open(request, folder)
         plan, _ = leader.plan(folder, Probe(_opener(folder, leader.source.kind, ranks), ranks))
