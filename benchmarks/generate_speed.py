@@ -1,6 +1,6 @@
 """How fast one text is written, greedily, in float32: regard, transformers, CTranslate2 and llama.cpp, same weights.
 
-python benchmarks/generate_speed.py [--rounds 5] [--tokens 256] [--shapes 10M 124M]
+python benchmarks/generate_speed.py [--rounds 5] [--tokens 256] [--shapes 10M 124M GPT-2]
 Random weights, exported by regard for the others. A token's least time is that of reading the weights once: `of the
 bound` is that time, at the best rate at which this process reads a buffer of that size, over the engine's. Engines take
 turns; the fastest round counts, and the ratio to transformers is the rounds' median. Limits: 10M at least 2 x
@@ -40,13 +40,18 @@ SHAPES = {
     ),
     "124M": TransformerConfig(
         vocabulary=50_257, context=1024, width=768, layers=12, tied=True,
+        attention=AttentionConfig(heads=12, key_value_heads=12, head_width=64),
+        feed_forward=FeedForwardConfig(width=2048),
+    ),
+    "GPT-2": TransformerConfig(
+        vocabulary=50_257, context=1024, width=768, layers=12, tied=True,
         attention=AttentionConfig(heads=12, key_value_heads=12, head_width=64, query_key_norm=False, bias=True,
                                   output_bias=True),
         feed_forward=FeedForwardConfig(width=3072, gated=False, activation="gelu_tanh", bias=True),
         norm=NormConfig(kind="layer", epsilon=1e-5), position=PositionConfig(kind="learned"),
     ),
 }  # fmt: skip
-"""Qwen3's block as regard trains it, and GPT-2's."""
+"""Qwen3's block as regard trains it, also in GPT-2's 124M sizes; and GPT-2's own block in these."""
 
 Engine = Callable[[list[int], int], list[int]]
 """(prompt, tokens to say) -> the tokens."""

@@ -9,7 +9,8 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from regard.decoding.quick import Pace, quick
+from regard.decoding.quick import quick
+from regard.decoding.rows import Pace
 from regard.model.cache import Cache
 from regard.model.sequence import Sequence
 from regard.model.transformer import Transformer
