@@ -7,7 +7,7 @@ SPOKEN := A robot must obey the orders given it by human beings
 PEER = $(if $(NANOGPT),--nanogpt "$(NANOGPT)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types imports units docs quick pages torture bench clean
+.PHONY: help setup demo test check lint types imports units browser chromium docs quick pages torture bench clean
 
 help: ## what you can do here
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -20,7 +20,7 @@ demo: setup ## trains 3 minutes on the bundled Shakespeare, speaks, and draws it
 	$(BIN)/regard look runs/demo "$(SPOKEN)" --save runs/demo/heads.png --overwrite
 	@echo "its attention, every head: runs/demo/heads.png"
 
-test: setup lint types imports units docs ## everything that CI runs, in the same order
+test: setup lint types imports units browser docs ## everything that CI runs, in the same order
 
 check: setup lint types imports quick ## the quick part of it: the tests of the picture and of chopping only
 
@@ -35,7 +35,15 @@ imports: $(READY) ## who may import whom: the layers in pyproject.toml
 	$(BIN)/lint-imports
 
 units: $(READY) ## the tests of the code
-	$(BIN)/python -m pytest -q --ignore=tests/docs --ignore=tests/torture
+	$(BIN)/python -m pytest -q --ignore=tests/docs --ignore=tests/torture --ignore=tests/browser
+
+browser: $(READY) chromium ## the tests of the page, in Chromium
+	$(BIN)/python -m pytest -q tests/browser
+
+chromium:
+	@command -v chromium >/dev/null || test -n "$$CHROMIUM" || \
+		{ test "$$(id -u)" = 0 && apt-get -qq update && apt-get -qq install -y chromium >/dev/null; } || \
+		{ echo "the page's tests need Chromium: apt install chromium, or CHROMIUM=/path/to/it"; exit 1; }
 
 docs: $(READY) ## the tests of the pages: each command and snippet runs
 	$(BIN)/python -m pytest -q tests/docs

@@ -5,7 +5,6 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -72,19 +71,13 @@ def _shown(value: Any) -> str:
 
 
 def product_rate(dtype: Any, size: int = 1024, seconds: float = 1.0) -> float:
-    """Floating-point operations a second that square matrix products reach here: what a step is compared with."""
+    """Floating-point operations a second that square matrix products reach here at best."""
     import torch
 
     a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
-    count, took = repeat(lambda: a @ b, seconds)
-    return 2.0 * size**3 * count / took
-
-
-def repeat(call: Callable[[], Any], seconds: float) -> tuple[int, float]:
-    """(how often, seconds) after one call that is not counted."""
-    call()
-    count, began = 0, time.perf_counter()
-    while time.perf_counter() - began < seconds:
-        call()
-        count += 1
-    return count, time.perf_counter() - began
+    least, until = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        began = time.perf_counter()
+        a @ b
+        least = min(least, time.perf_counter() - began)
+    return 2.0 * size**3 / least

@@ -144,30 +144,47 @@ def predict(run: str, prompts: tuple[str, ...], json_: bool, stop: tuple[str, ..
 @app.command(cls=Verb, short_help="See which head looks where.")
 @argument("what", metavar="RUN")
 @click.argument("text", required=False)
-@option("--save", metavar="FILE", help="x.svg or x.png: a picture of every head; x.regard: the recording.")
+@option("--save", metavar="FILE", help="x.html: a page by itself; x.svg, x.png: a picture of every head; "
+        "x.regard: the recording.")  # fmt: skip
 @option("--head", metavar="L.H", help="Only this head of this layer, large; both count from 0.")
+@option("--page/--no-page", "page", default=None, help="Open the page, or only print.  [default: open it where a "
+        "terminal is, unless something is saved, proven or in JSON]")  # fmt: skip
+@option("--port", metavar="N", help="Of the page.  [default: a free one]")
+@option("--host", metavar="ADDRESS", help="Of the page: whoever reaches it needs the token.  [default: 127.0.0.1]")
+@option("--browser/--no-browser", default=True, help="Whether the page opens in the browser by itself.")
 @option("--prove", is_flag=True, help="Show every check of the proof; of a saved recording, make it again.")
 @option("--run", "run_", metavar="RUN", help="The run that a saved recording was made of, for all of its checks.")
 @overwriting
 @as_json
-def look(what: str, text: str | None, save: str | None, head: str | None, prove: bool, run_: str | None,
-         overwrite: bool, json_: bool) -> None:  # fmt: skip
-    """Record what every head of RUN looks at in TEXT, prove it, and name the strongest heads; or open a saved
-    recording, x.regard.
+def look(
+    what: str, text: str | None, save: str | None, head: str | None, page: bool | None, port: str | None,
+    host: str | None, browser: bool, prove: bool, run_: str | None, overwrite: bool, json_: bool,
+) -> None:  # fmt: skip
+    """Record what every head of RUN looks at in TEXT, prove it, name the strongest heads, and open the page that shows
+    them all; without TEXT the page waits for one. Or open a saved recording, x.regard.
 
     \b
+    regard look runs/shakespeare "A robot must obey"
     regard look runs/shakespeare "A robot must obey" --save heads.svg
     regard look runs/shakespeare "A robot must obey" --save robot.regard
     regard look robot.regard --prove --run runs/shakespeare
     """
     saved = what.endswith(".regard") and not os.path.isdir(what)
-    check_look(saved, text, run_, save, overwrite)
+    page = sys.stdout.isatty() and not (save or prove or head or json_) if page is None else page
+    check_look(saved, text, run_, save, overwrite, page)
+    number = port_of(port)
     from regard.look import Look, check_ending
 
     if save is not None:
         check_ending(save, head)
     with opened(run_ if saved else what) as run:
+        if text is None and not saved:
+            run.check()
+            open_page(run, None, number, host, browser)
+            return
         recording = Look.load(what, run and run.model) if saved else run.look(utf8(text or "", "TEXT"))
+        if saved and run is not None:
+            recording.label = run.tokenizer.label
         chosen = None if head is None else recording.head_of(head)
         if prove or not saved:
             recording.prove()
@@ -180,15 +197,37 @@ def look(what: str, text: str | None, save: str | None, head: str | None, prove:
             reply(run.facts if not saved else kept, looked(recording, chosen, save))
         else:
             say(words.look_text(recording, chosen, save, prove))
+        if page:
+            open_page(run, recording, number, host, browser)
     if recording.proof is not None and any(check.passed is False for check in recording.proof.checks):
         raise RegardError("proof", recording.badge, "do not trust these numbers, and please report this", 1)
 
 
-def check_look(saved: bool, text: str | None, run: str | None, save: str | None, overwrite: bool) -> None:
+def open_page(run: Any, recording: Any, port: int, host: str | None, browser: bool) -> None:
+    """The page, until Ctrl-C; of a saved recording without its run there is no typing."""
+    from regard.page.server import serve
+    from regard.page.studio import Studio
+
+    name = run.facts["run"] if run is not None else recording.facts.name
+    serve(
+        Studio(run and run.look, recording, name), host=host or "127.0.0.1", port=port, open_browser=browser, say=tell
+    )
+
+
+def port_of(text: str | None) -> int:
+    """0 for a free one."""
+    if text is None:
+        return 0
+    if text.isascii() and text.isdecimal() and 1 <= int(text) <= 65_535:
+        return int(text)
+    raise RegardError("--port", f"{text[:40]!r} is no port", "give a whole number from 1 to 65,535")
+
+
+def check_look(saved: bool, text: str | None, run: str | None, save: str | None, overwrite: bool, page: bool) -> None:
     """What contradicts itself is refused before anything is loaded."""
     if saved and text is not None:
         raise RegardError("TEXT", "a saved recording has its own text", "leave it out")
-    if not saved and text is None:
+    if not saved and text is None and (not page or save is not None):
         raise RegardError("regard look", "TEXT is missing", "give the text to look at, in quotes")
     if not saved and run is not None:
         raise RegardError("--run", "the run is named already", "leave it out; it goes with a saved recording, x.regard")

@@ -1,5 +1,7 @@
 """What `run.look` returns: a recording that also draws itself (contract 4: looking/ knows no more than recordings)."""
 
+import sys
+from html import escape
 from pathlib import Path
 
 from regard.errors import RegardError
@@ -7,23 +9,42 @@ from regard.looking.record import Recording
 from regard.model.transformer import Transformer
 
 PICTURES = (".svg", ".png")
+PAGES = (".html",)
 
 
 class Look(Recording):
     """A recording with `save` for pictures, too."""
 
     def save(self, path: str | Path, overwrite: bool = False, head: str | tuple[int, int] | None = None) -> None:
-        """x.regard keeps the recording; x.svg and x.png draw every head, or one large: head=(2, 0) or "2.0".
+        """x.regard keeps the recording; x.html is a page by itself; x.svg and x.png draw every head, or one large.
 
-        Raises RegardError for another ending, a head that does not exist, and a file that is there.
+        head: (2, 0) or "2.0"; of a page, the only one that is in it. Raises RegardError for another ending, a head that
+        does not exist, a page of more than 50 MB, and a file that is there.
         """
         check_ending(path, head)
+        if Path(path).suffix.lower() in PAGES:
+            from regard.page.export import save_page
+
+            return save_page(self, Path(path), overwrite, None if head is None else self.head_of(head))
         if Path(path).suffix.lower() not in PICTURES:
             return super().save(path, overwrite)
         from regard.looking.draw import draw_head, draw_heads
 
         drawn = draw_heads(self) if head is None else draw_head(self, *self.head_of(head))
         return drawn.save(path, overwrite)
+
+    def show(self) -> "Inline | None":
+        """In a notebook the page, inside the notebook and without a server. Elsewhere it opens in the browser, until
+        Ctrl-C."""
+        from regard.page.export import page_of
+
+        if in_notebook():
+            return Inline(page_of(self))
+        from regard.page.server import serve
+        from regard.page.studio import Studio
+
+        serve(Studio(None, self, self.facts.name))
+        return None
 
     @classmethod
     def load(cls, path: str | Path, model: Transformer | None = None) -> "Look":
@@ -46,7 +67,25 @@ class Look(Recording):
 def check_ending(path: str | Path, head: object = None) -> None:
     """Before anything is computed for it. Raises RegardError."""
     suffix = Path(path).suffix.lower()
-    if suffix not in (*PICTURES, ".regard"):
-        raise RegardError(str(path), "its ending does not say what to save", "end it in .svg, .png or .regard")
+    if suffix not in (*PICTURES, *PAGES, ".regard"):
+        raise RegardError(str(path), "its ending does not say what to save", "end it in .html, .svg, .png or .regard")
     if head is not None and suffix == ".regard":
-        raise RegardError("--head", "a recording holds every head", "leave it out, or save an .svg or .png")
+        raise RegardError("--head", "a recording holds every head", "leave it out, or save an .html, .svg or .png")
+
+
+class Inline:
+    """A page inside a notebook: a frame that holds all of it, so it stays when the notebook is saved."""
+
+    def __init__(self, page: str, high: int = 900) -> None:
+        self.page, self.high = page, high
+
+    def _repr_html_(self) -> str:
+        frame = 'sandbox="allow-scripts" style="width: 100%; border: 0" title="what every head looks at"'
+        return f'<iframe srcdoc="{escape(self.page)}" height="{self.high}" {frame}></iframe>'
+
+
+def in_notebook() -> bool:
+    """Whether a kernel shows what a cell returns."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and hasattr(shell, "kernel")

@@ -297,7 +297,7 @@ class Run:
         named = Tokens.of_text(ids, self.tokenizer)
         facts = {"name": self.facts["run"], "seed": self.facts["seed"]}
         recording = record(self.model, Places.text(torch.tensor([ids])), named, **facts)
-        return Look(recording.kept, self.model)
+        return Look(recording.kept, self.model, label=self.tokenizer.label)
 
     def evaluate(self, *paths: str | Path, encoding: str | None = None, skip_bad: bool = False,
                  text_key: str = "text") -> dict[str, Any]:  # fmt: skip

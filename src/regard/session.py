@@ -213,9 +213,9 @@ class Leader:
         base = self.load(request.base) if request.base else None
         plan = Plan(request.settings)
         plan.choose("seed", 0, "any number; another one gives other first weights and another order")
-        prepared = task_of(source.kind).prepare(source, plan, folder, base)
         seconds = None if request.minutes is None else 60 * request.minutes
         budget = Budget(request.steps, seconds, request.began, self.ranks.count, self.ranks.device.type)
+        prepared = task_of(source.kind).prepare(source, plan, folder, base, budget)
         model, reserve = prepared.choose(plan, budget, probe)
         self.notices += [*shipped.taken(request.paths), *source.notices, *prepared.notices]
         return plan, {"model": model, "reserve": reserve, **prepared.kept}

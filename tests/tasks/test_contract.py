@@ -45,9 +45,10 @@ def learner(request: pytest.FixtureRequest, tmp_path: Path) -> Learner:
     assert source.kind == kind
     plan = Plan(GIVEN)
     plan.choose("seed", 0, "")
-    prepared = task_of(kind).prepare(source, plan, tmp_path, None)
+    budget = Budget(STEPS, None, 0.0)
+    prepared = task_of(kind).prepare(source, plan, tmp_path, None, budget)
     nothing = Probe(lambda settings, model: None, ranks)
-    model, reserve = prepared.choose(plan, Budget(STEPS, None, 0.0), nothing)
+    model, reserve = prepared.choose(plan, budget, nothing)
     json.dumps([model, reserve, prepared.kept, plan.to_json()])  # all of it goes into config.json
     task = task_of(kind).open(tmp_path, plan.settings, ranks, model)
     built = task.build(plan.settings)

@@ -13,6 +13,7 @@ from torch import Tensor
 from regard.errors import RegardError
 from regard.looking.kept import LONGEST, Call, Tokens, mark
 from regard.looking.readings import pieces
+from regard.looking.stopping import stop_if_unwanted
 from regard.model.attention import ScaledDot, Score
 from regard.model.block import Recorder as AnyRecorder
 from regard.model.mask import PADDING, Mask, Places
@@ -37,6 +38,7 @@ class Recorder:
         kernel: str, logsumexp: Tensor | None,
     ) -> None:  # fmt: skip
         """One call of attention, batch of 1. Raises RegardError for what could not be recomputed, naming it."""
+        stop_if_unwanted()
         if type(score) is not ScaledDot:
             unknown = f"its score is {type(score).__name__}, which the recomputation does not know"
             raise RegardError(f"layer {layer}", unknown, "record a model with scaled dot products")

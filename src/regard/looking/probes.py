@@ -13,6 +13,7 @@ from torch import Tensor
 
 from regard.looking.formula import Index, WeightsOf, allowed, blocks, logsumexp, scores
 from regard.looking.kept import Call
+from regard.looking.stopping import stop_if_unwanted
 from regard.model.attention import Path, ScaledDot, fused, plain, unfused
 
 SIGNS = 128
@@ -88,6 +89,7 @@ def probe(
         probed = kernel(signs)  # (heads, n, SIGNS)
         columns = kernel(torch.nn.functional.one_hot(keys, call.m).T)  # (heads, n, k): the weights of k keys
     for head in range(call.heads):
+        stop_if_unwanted()
         _compare(call, head, weights, signs, keys, probed, columns, found)
     if kernel is not None:
         _probe_masked(call, kernel, generator, found)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as Many
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -83,10 +83,12 @@ class Recording:
     """
 
     def __init__(
-        self, kept: Kept, model: Transformer | None, model_hash: str | None = None, proof: Proof | None = None
-    ) -> None:
+        self, kept: Kept, model: Transformer | None, model_hash: str | None = None, proof: Proof | None = None,
+        label: Callable[[int], str] | None = None,
+    ) -> None:  # fmt: skip
+        """label: what any token of the vocabulary is called, where a tokenizer is at hand."""
         self.kept, self.tokens, self.readings, self.facts = kept, kept.tokens, kept.readings, kept.facts
-        self.model, self.proof, self.proving = model, proof, False
+        self.model, self.proof, self.proving, self.label = model, proof, False, label
         self._known_hash, self._live = model_hash, model_hash is None
         self._witness = Witness(model) if model is not None else None
         self._totals: dict[tuple[str, int, int], Tensor] = {}
@@ -134,6 +136,13 @@ class Recording:
         if self.proving:
             return "Proof running"
         return self.proof.badge if self.proof is not None else "Not proven: the proof has not run yet"
+
+    def name_of(self, token: int) -> str:
+        """What a token of the vocabulary is called: by the tokenizer, else as in the input, else by its number."""
+        if self.label is not None:
+            return self.label(token)
+        ids = self.tokens.ids
+        return self.tokens.labels[ids.index(token)] if token in ids else f"#{token}"
 
     # One head's matrix
 
@@ -213,10 +222,10 @@ class Recording:
         found: Array = self._stream(layer, place).float().numpy()
         return found
 
-    def lens(self, position: int | None, layer: int) -> Readings:
+    def lens(self, position: Which, layer: int) -> Readings:
         """Lens reading: what the final norm and the output matrix say of the stream that enters a layer.
 
-        position None reads all of them, a row each. Needs the model. Layer L is the recorded output, made again.
+        A row a position; None reads all of them. Needs the model. Layer L is the recorded output, made again.
         """
         model, stream = self._model("a lens reading"), self._stream(layer, "in")
         truth = torch.from_numpy(self.readings.truth)

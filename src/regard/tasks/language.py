@@ -21,7 +21,7 @@ from regard.errors import Notice, RegardError
 from regard.model.config import AttentionConfig, FeedForwardConfig, TransformerConfig
 from regard.model.sequence import Sequence
 from regard.model.transformer import Transformer, check_sizes, initialise
-from regard.tasks.text_plan import Budget, choose_all, choose_as_in, choose_context
+from regard.tasks.text_plan import Budget, characters_within, choose_all, choose_as_in, choose_context
 from regard.tasks.text_tokens import CACHE, TOKENIZER, choose_tokens, make_tokenizer, open_tokens, write_tokens
 from regard.tokens.text import TextTokenizer
 from regard.training.average import evaluating
@@ -86,10 +86,10 @@ class Language:
         self.examples = None if learnt is None else Windows(learnt, self.context, self.seed)
 
     @staticmethod
-    def prepare(source: TextSource, plan: Plan, folder: Path, base: Any | None) -> "Prepared":
+    def prepare(source: TextSource, plan: Plan, folder: Path, base: Any | None, budget: Budget) -> "Prepared":
         """Chooses and trains the tokenizer, or takes the base's; writes tokenizer.json and cache/ into the folder."""
         if base is None:
-            choose_tokens(plan, source)
+            choose_tokens(plan, source, characters_within(budget))
             tokenizer = make_tokenizer(plan, source)
         else:
             tokenizer = base.tokenizer

@@ -1,6 +1,7 @@
 """From a text source to tokens on the disk: which tokenizer, and the run's tokenizer.json and cache/."""
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -20,8 +21,8 @@ LEARNT_FROM = 20_000_000
 """Characters of the training part that BPE is trained on, at most; more changes few merges and takes minutes."""
 
 
-def choose_tokens(plan: Plan, source: TextSource) -> None:
-    """Characters or BPE, and how many pieces, by the size and the script of the text; docs/log.md has the runs."""
+def choose_tokens(plan: Plan, source: TextSource, seen: float = math.inf) -> None:
+    """Characters or BPE, and how many pieces, by the text's size and script, and how many characters will be seen."""
     characters = source.train_characters
     multi_byte = {c: n for c, n in source.distinct.items() if ord(c) > 127}
     if "vocabulary" in plan.given:
@@ -34,11 +35,11 @@ def choose_tokens(plan: Plan, source: TextSource) -> None:
         if "vocabulary" in plan.given:
             raise RegardError("--vocabulary", "of characters it is what the text has", "leave it out, or --tokens")
         return
-    pieces = int(
-        2 ** round(np.clip(np.log2(max(characters, 1)) / 2 - 1, 6, 14))
-    )  # 512 at 1 M, 4,096 at 64 M characters
+    taught = max(min(characters, seen), 1)
+    pieces = int(2 ** round(np.clip(np.log2(taught) / 2 - 1, 6, 14)))  # 512 at 1 M, 4,096 at 64 M characters
     whole = _characters_worth_a_token(multi_byte, sum(source.distinct.values()))
-    why = f"the 256 bytes and about {pieces:,} pieces for {characters:,} characters"
+    time = "" if seen >= characters else f", of which about {seen:,.0f} can be seen"
+    why = f"the 256 bytes and about {pieces:,} pieces for {characters:,} characters{time}"
     if whole:
         why += f", and {whole:,} frequent characters of several bytes as one token each"
     plan.choose("vocabulary", 257 + pieces + 2 * whole, why)

@@ -1,0 +1,68 @@
+"""The page's own files: as a shell for the server, or joined into one script and one style for a page by itself."""
+
+import base64
+import hashlib
+import re
+from functools import cache
+from importlib.resources import files
+
+IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w.]+)";\n', re.MULTILINE)
+START = "start.js"
+KINDS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
+
+
+@cache
+def assets() -> dict[str, str]:
+    """{file name: text} of every script and style: the fixed table from which anything is served."""
+    folder = files("regard.page") / "static"
+    found = sorted((one for one in folder.iterdir() if one.name.endswith(tuple(KINDS))), key=lambda one: one.name)
+    return {one.name: one.read_text(encoding="utf-8") for one in found}
+
+
+@cache
+def template() -> str:
+    return (files("regard.page") / "static" / "index.html").read_text(encoding="utf-8")
+
+
+def shell() -> str:
+    """The page that asks a server; it holds nothing of any run."""
+    styles = "\n".join(f'<link rel="stylesheet" href="static/{name}">' for name in style_names())
+    return filled(template(), styles, f'<script type="module" src="static/{START}"></script>')
+
+
+def style_names() -> list[str]:
+    """page.css first, as the views' own styles build on it."""
+    return sorted((name for name in assets() if name.endswith(".css")), key=lambda name: (name != "page.css", name))
+
+
+def filled(page: str, styles: str, scripts: str) -> str:
+    return page.replace("<!-- styles -->", styles).replace("<!-- scripts -->", scripts)
+
+
+@cache
+def joined(start: str = START) -> str:
+    """The modules as one script, each after those that it imports: names are unique across files (a test holds it)."""
+    order: list[str] = []
+
+    def visit(name: str) -> None:
+        if name not in order:
+            for needed in IMPORT.findall(assets()[name]):
+                visit(needed)
+            order.append(name)
+
+    visit(start)
+    return "\n".join(f"// {name}\n{plain(assets()[name])}" for name in order)
+
+
+def plain(module: str) -> str:
+    """A module without its imports and exports."""
+    return re.sub(r"^export ", "", IMPORT.sub("", module), flags=re.MULTILINE)
+
+
+def styles() -> str:
+    return "\n".join(assets()[name] for name in style_names())
+
+
+def source_hash(text: str) -> str:
+    """As a content security policy names an inline script or style."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -1,0 +1,190 @@
+// A strip of bars, and what pictures share: one Tab stop, arrows inside, redrawn when the page looks different.
+
+import {element, fill, themeColour} from "./dom.js";
+import {exactNumber, shownNumber} from "./numbers.js";
+
+const BAR_UP = "#3b7dbf"; // blue and orange: at least 3:1 on light and dark paper, told apart without red or green
+const BAR_DOWN = "#c96a00";
+
+/** A number as text, with the digits that name it exactly. */
+export function digits(value, show = shownNumber) {
+  if (value === null || value === undefined) return element("span", {class: "number quiet"}, "-");
+  return element("span", {class: "number", "data-value": exactNumber(value)}, show(value));
+}
+
+/**
+ * Questions of which the newest wins: `place` is stale meanwhile, and where one fails the last good drawing is kept.
+ * ask(question, then, waiting): question makes a promise, waiting says what is awaited where nothing is drawn yet.
+ */
+export function asking(page, place, notice, retry) {
+  let newest = 0;
+  return {
+    async ask(question, then, waiting = "") {
+      const mine = ++newest;
+      place.classList.add("stale");
+      if (waiting) fill(notice, element("p", {class: "quiet"}, waiting));
+      try {
+        const answer = await question();
+        if (mine !== newest) return;
+        fill(notice);
+        then(answer);
+      } catch (error) {
+        if (mine !== newest) return;
+        page.refuse(fill(notice, element("div")).firstChild, error, retry);
+      }
+      place.classList.remove("stale");
+    },
+    forget() {
+      newest++;
+      place.classList.remove("stale");
+    },
+  };
+}
+
+/** Calls redraw when the place has another width, or the page other colours; returns what stops it. */
+export function whenLooksChange(node, redraw) {
+  let wide = node.clientWidth;
+  const sizes = new ResizeObserver(() => {
+    if (node.clientWidth === wide) return;
+    wide = node.clientWidth;
+    redraw();
+  });
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  sizes.observe(node);
+  dark.addEventListener("change", redraw);
+  return () => {
+    sizes.disconnect();
+    dark.removeEventListener("change", redraw);
+  };
+}
+
+/** A canvas that stays (and with it the focus), made as wide as its place and sharp; returns [context, width]. */
+export function freshCanvas(canvas, high) {
+  const wide = Math.max(1, canvas.parentNode.clientWidth || 320), ratio = window.devicePixelRatio || 1;
+  canvas.width = Math.round(wide * ratio);
+  canvas.height = Math.round(high * ratio);
+  canvas.style.width = `${wide}px`;
+  canvas.style.height = `${high}px`;
+  const context = canvas.getContext("2d");
+  context.scale(ratio, ratio);
+  return [context, wide];
+}
+
+/** One Tab stop for many buttons: arrows go from one to the next, and the page's own keys are not meant then. */
+export function rovingKeys(event, selector, back, on) {
+  const all = [...event.currentTarget.querySelectorAll(selector)], at = all.indexOf(event.target);
+  const next = {[on]: all[at + 1], [back]: all[at - 1], Home: all[0], End: all.at(-1)}[event.key];
+  if (at < 0 || !next) return;
+  event.preventDefault();
+  event.stopPropagation();
+  for (const one of all) one.tabIndex = one === next ? 0 : -1;
+  next.focus();
+}
+
+/** Whoever has the focus and a data-key has it again after everything was made anew. */
+export function keepFocus(place, redraw) {
+  const held = place.getRootNode().activeElement, key = held && place.contains(held) ? held.dataset.key : undefined;
+  redraw();
+  if (key !== undefined) place.querySelector(`[data-key="${key}"]`)?.focus({preventScroll: true});
+}
+
+/** Where an arrow key leads on a picture of so many things in a row, or null for another key. */
+export function arrowTo(event, at, count) {
+  const by = {ArrowRight: 1, ArrowLeft: -1, PageDown: 10, PageUp: -10, Home: -Infinity, End: Infinity}[event.key];
+  if (by === undefined) return null;
+  event.preventDefault();
+  event.stopPropagation();
+  return Math.max(0, Math.min(count - 1, at + by));
+}
+
+/**
+ * Bars on a canvas: arrows or a click choose one, and its number stands below as text. name(at): what a bar is of.
+ * draw({values, limit, ghost, at, flagged}): bars beyond the limit end in a gap, NaN is no bar, ghost is a mark in
+ * each, flagged ones have a dot. Where more values than fit, a bar is the largest of several, and that is said.
+ */
+export function barStrip({label, name, choose = null, unit = "", high = 72}) {
+  const canvas = element("canvas", {class: "bars-strip", role: "slider", tabindex: 0, "aria-label": label});
+  const readout = element("p", {class: "small bars-readout"});
+  const node = element("div", {class: "bars"}, canvas, readout);
+  let given = null, at = 0, drawn = {per: 1, bars: 0};
+
+  function say() {
+    const {values, ghost = null, limit} = given, value = values[at];
+    const low = drawn.low < 0 ? `-${shownNumber(limit)}` : "0";
+    const several = drawn.per > 1 ? `; each bar is the largest of ${drawn.per}` : "";
+    const none = Number.isNaN(value), words = none ? "-" : `${shownNumber(value)}${unit}`;
+    const reach = `from ${low} to ${shownNumber(limit)}${unit}${several}`;
+    fill(readout, element("bdi", {}, name(at)), ": ", digits(none ? null : value), none ? "" : unit,
+      ...(ghost ? [" (mark: ", digits(ghost[at]), ")"] : []),
+      element("span", {class: "quiet"}, ` - ${label}, ${values.length} in all, drawn ${reach}`));
+    const told = {valuemin: 0, valuemax: values.length - 1, valuenow: at, valuetext: `${name(at)}: ${words}`};
+    for (const [key, text] of Object.entries(told)) canvas.setAttribute(`aria-${key}`, text);
+  }
+
+  function paint() {
+    if (!given || given.values.length === 0) return;
+    const [context, wide] = freshCanvas(canvas, high);
+    drawn = barsDrawn(context, wide, high, given, at);
+    say();
+  }
+
+  function move(to) {
+    if (to === null) return;
+    at = to;
+    paint();
+    choose?.(at);
+  }
+  canvas.addEventListener("keydown", (event) => given && move(arrowTo(event, at, given.values.length)));
+  canvas.addEventListener("click", (event) => {
+    if (!given) return;
+    const box = canvas.getBoundingClientRect(), {per, bars} = drawn;
+    const bar = Math.max(0, Math.min(bars - 1, Math.floor(((event.clientX - box.left) / box.width) * bars)));
+    move(barsLargest(given.values, bar * per, (bar + 1) * per));
+  });
+  return {
+    node,
+    destroy: whenLooksChange(node, paint),
+    draw(next) {
+      given = next;
+      at = Math.max(0, Math.min(next.values.length - 1, next.at ?? at));
+      paint();
+    },
+  };
+}
+
+function barsDrawn(context, wide, high, {values, limit, ghost = null, flagged = null}, at) {
+  const per = Math.max(1, Math.ceil(values.length / Math.max(1, Math.floor(wide / 2))));
+  const bars = Math.ceil(values.length / per), step = wide / bars, thick = step - (step > 4 ? 1 : 0);
+  const low = values.some((x) => x < 0) || ghost?.some((x) => x < 0) ? -limit : 0;
+  const y = (x) => high - ((Math.max(low, Math.min(limit, x)) - low) / (limit - low || 1)) * high;
+  const ink = themeColour("--ink");
+  context.fillStyle = themeColour("--accent-pale");
+  context.fillRect(Math.floor(at / per) * step, 0, Math.max(step, 2), high);
+  for (let bar = 0; bar < bars; bar++) {
+    const left = bar * step, value = values[barsLargest(values, bar * per, (bar + 1) * per)];
+    if (!Number.isNaN(value) && value !== 0) {
+      context.fillStyle = value < 0 ? BAR_DOWN : BAR_UP;
+      context.fillRect(left, Math.min(y(0), y(value)), thick, Math.max(Math.abs(y(0) - y(value)), 0.75));
+      if (Math.abs(value) > limit) context.clearRect(left, value < 0 ? high - 6 : 4, thick, 2);
+    }
+    context.fillStyle = ink;
+    if (ghost && per === 1) context.fillRect(left, y(ghost[bar]) - 0.75, thick, 1.5);
+    if (flagged && barsAny(flagged, bar * per, (bar + 1) * per)) context.fillRect(left + step / 2 - 2, 0, 4, 4);
+  }
+  context.fillStyle = themeColour("--line");
+  context.fillRect(0, Math.min(high - 1, y(0)), wide, 1);
+  return {per, bars, low};
+}
+
+/** Where the number of the largest size is, from one place to before another. */
+function barsLargest(values, from, to) {
+  let found = from;
+  for (let at = from; at < Math.min(to, values.length); at++)
+    if (!Number.isNaN(values[at]) && !(Math.abs(values[at]) <= Math.abs(values[found]))) found = at;
+  return found;
+}
+
+function barsAny(flagged, from, to) {
+  for (let at = from; at < to; at++) if (flagged.has(at)) return true;
+  return false;
+}

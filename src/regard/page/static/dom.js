@@ -1,0 +1,40 @@
+// Elements from names, attributes and children; text always becomes text nodes, never markup.
+
+/** element("p", {class: "quiet"}, "words", other): attributes that are null or false are left out, true is empty. */
+export function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else if (value !== null && value !== undefined && value !== false) made.setAttribute(key, value === true ? "" : value);
+  }
+  made.append(...children.filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+/** Replaces everything inside. */
+export function fill(place, ...children) {
+  place.replaceChildren(...children.filter((child) => child !== null && child !== undefined));
+  return place;
+}
+
+/** A token, isolated so that right-to-left text leaves its neighbours in order. The label shows signs for what is unseen. */
+export function tokenName(facts, at) {
+  return element("bdi", {class: `token ${facts.tokens.kinds[at]}`}, facts.tokens.labels[at]);
+}
+
+/** A canvas of so many CSS pixels, sharp at the screen's ratio; returns [canvas, context in CSS pixels]. */
+export function sharpCanvas(wide, high, attributes = {}) {
+  const ratio = window.devicePixelRatio || 1;
+  const canvas = element("canvas", {width: Math.round(wide * ratio), height: Math.round(high * ratio), ...attributes});
+  canvas.style.width = `${wide}px`;
+  canvas.style.height = `${high}px`;
+  const context = canvas.getContext("2d");
+  context.scale(ratio, ratio);
+  context.imageSmoothingEnabled = false;
+  return [canvas, context];
+}
+
+/** A colour of the page's style sheet by its name, such as "--ink": canvases read it anew when they are drawn. */
+export function themeColour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}

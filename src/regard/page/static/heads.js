@@ -1,0 +1,399 @@
+// View 1, every head as a small picture with its numbers; and what pictures of cells share: fixed scales, hatch, bar.
+
+import {readTile} from "./ask.js";
+import {element, fill, themeColour} from "./dom.js";
+import {exactNumber, shortNumber, shownNumber} from "./numbers.js";
+
+const HEADS_SIDE = 64; // cells on a thumbnail's side, at most
+const HEADS_NODES = 1050; // elements for all heads: with many, fewer numbers stand under each
+const HEADS_KEPT = 600; // thumbnails, of all texts looked at
+const HEADS_NUMBERS = [
+  ["first", "first token", "weight on the first token; much of it often means that there was nothing to fetch"],
+  ["itself", "itself", "weight on the token itself"],
+  ["previous", "previous", "weight on the token just before"],
+  ["induction", "induction", "weight on the token after the last earlier occurrence of the same token; * where fewer " +
+    "than 20 rows have such an occurrence, too few to be trusted"],
+  ["entropy", "entropy", "of a row's weights, by the log of how many keys it may look at: 0 is one key, 1 all alike"],
+  ["distance", "distance", "mean distance looked at, in tokens"],
+  ["share", "share", "length of what the head adds to the stream, by the sum over its layer's heads; needs the model"],
+];
+const headsKept = new WeakMap(); // of each page's answers, the cells of its thumbnails: coming back asks nothing anew
+
+/** A fixed scale, never stretched to the data: {name, ticks, rgb, count, at(value) -> index or -1 if masked, beyond}. */
+export function cellColours(page, what) {
+  if (what === "scores") {
+    const within = (score) => (score < -20 ? 255 : score > 20 ? 256 : Math.round(127 + score * 6.35));
+    const beyond = [[255, "clipped, below -20"], [256, "clipped, above 20"]];
+    const name = "score, what enters the softmax: linear from -20 to 20";
+    const at = (score) => (Number.isNaN(score) ? -1 : within(score));
+    return {name, ticks: ["-20", "-10", "0", "10", "20"], rgb: headsDiverging(), count: 255, at, beyond};
+  }
+  if (what === "contributions") {
+    const share = (size) => Math.min(1, (Math.log10(Math.max(size, 1e-4)) + 4) / 6);
+    const at = (size) => (Number.isNaN(size) ? -1 : size > 100 ? 256 : Math.round(255 * share(size)));
+    const name = "contribution, length of what is added to the stream: log10 from 1e-4 to 100 (less, and 0: lowest colour)";
+    const rgb = [...page.palette, 213, 94, 0];
+    return {name, ticks: ["1e-4", "0.01", "1", "100"], rgb, count: 256, at, beyond: [[256, "clipped, above 100"]]};
+  }
+  const log = page.scale() === "log";
+  const name = `weight: ${log ? "log10 from 1e-6 to 1 (less, and 0: lowest colour)" : "linear from 0 to 1"}`;
+  const ticks = log ? ["1e-6", "1e-4", "0.01", "1"] : ["0", "0.25", "0.5", "0.75", "1"];
+  return {name, ticks, rgb: page.palette, count: 256, at: (weight) => page.colourOf(weight), beyond: []};
+}
+
+/** Blue over light grey (0) to orange, 255 colours; then the two of clipped cells: dark violet below, yellow above. */
+function headsDiverging() {
+  const rgb = [];
+  for (let k = -127; k <= 127; k++)
+    for (const end of k < 0 ? [5, 80, 160] : [200, 80, 0]) rgb.push(Math.round(245 + ((end - 245) * Math.abs(k)) / 127));
+  return [...rgb, 60, 0, 110, 255, 230, 0];
+}
+
+/** Cells -> a canvas with one pixel a cell; masked ones stay clear, so that what lies below shows: the hatch. */
+export function cellPicture({rows, columns, values}, {rgb, at}) {
+  const canvas = element("canvas", {width: columns, height: rows, "aria-hidden": "true"});
+  const pen = canvas.getContext("2d");
+  const image = pen.createImageData(columns, rows);
+  for (let cell = 0; cell < rows * columns; cell++) {
+    const index = at(values[cell]);
+    if (index < 0) continue;
+    for (let c = 0; c < 3; c++) image.data[4 * cell + c] = rgb[3 * index + c];
+    image.data[4 * cell + 3] = 255;
+  }
+  pen.putImageData(image, 0, 0);
+  return canvas;
+}
+
+/** The pattern of what is not allowed, in the theme's colours. */
+export function cellHatch(context) {
+  const canvas = element("canvas", {width: 8, height: 8});
+  const pen = canvas.getContext("2d");
+  pen.fillStyle = themeColour("--paper");
+  pen.fillRect(0, 0, 8, 8);
+  pen.strokeStyle = themeColour("--line");
+  pen.beginPath();
+  for (const shift of [-8, 0, 8]) {
+    pen.moveTo(shift - 1, 9);
+    pen.lineTo(shift + 9, -1);
+  }
+  pen.stroke();
+  return context.createPattern(canvas, "repeat");
+}
+
+/** The scale as a bar with numbers, the colours of clipped cells, and the hatch. */
+export function cellScaleBar(page, what) {
+  const {name, ticks, rgb, count, beyond} = cellColours(page, what);
+  const part = (from, columns, kind) => {
+    const values = Array.from({length: columns}, (_, k) => from + k);
+    const canvas = cellPicture({rows: 1, columns, values}, {rgb, at: (index) => index});
+    canvas.className = kind;
+    return canvas;
+  };
+  const hatched = element("canvas", {width: 24, height: 12, class: "heads-swatch", "aria-hidden": "true"});
+  const pen = hatched.getContext("2d");
+  pen.fillStyle = cellHatch(pen);
+  pen.fillRect(0, 0, 24, 12);
+  const clipped = beyond.map(([index, words]) => element("span", {}, part(index, 1, "heads-swatch"), ` ${words}`));
+  return element(
+    "figure", {class: "heads-scale small"}, element("figcaption", {class: "quiet"}, name),
+    ...(what === "weights" ? [] : [part(0, count, "heads-bar"), // that of weights stands at the head of the page
+      element("div", {class: "heads-ticks number"}, ...ticks.map((tick) => element("span", {}, tick)))]),
+    element("div", {class: "row quiet"}, ...clipped, element("span", {}, hatched, " masked: not allowed")),
+  );
+}
+
+/** Numbers and names of the tokens along a side; a long name is cut with a sign, the line below has all of it. */
+export function cellRuler(pen, f, labels, isRow) {
+  const [ruler, first, count] = isRow ? [f.left, f.y, f.down] : [f.top, f.x, f.across];
+  const every = Math.ceil((13 * f.ratio) / f.cell);
+  Object.assign(pen, {font: `${11 * f.ratio}px ${themeColour("--mono")}`, textBaseline: "middle", direction: "ltr"});
+  Object.assign(pen, {textAlign: isRow ? "right" : "left", fillStyle: themeColour("--quiet")});
+  for (let at = Math.ceil(first / every) * every; at < first + count; at += every) {
+    const token = at * f.step;
+    const signs = [...(labels[token] ?? "")];
+    const most = Math.max(3, Math.floor(ruler / (6.6 * f.ratio)) - 2 - String(token).length);
+    const name = signs.length > most ? `${signs.slice(0, most - 1).join("")}…` : signs.join("");
+    const [end, middle] = [ruler - 6 * f.ratio, (at - first + 0.5) * f.cell];
+    pen.save();
+    pen.translate(isRow ? end : f.left + middle, isRow ? f.top + middle : end);
+    pen.rotate(isRow ? 0 : -Math.PI / 2);
+    pen.fillText(`${token} \u2068${name}\u2069`, 0, 0, ruler - 8 * f.ratio);
+    pen.restore();
+  }
+}
+
+/** A labelled choice: options are [value, words, disabled]; returns [label, select]. */
+export function choiceOf(words, options, choose) {
+  const made = options.map(([value, text, disabled]) => element("option", {value, disabled}, text));
+  const select = element("select", {class: "small", onchange: () => choose(select.value)}, ...made);
+  return [element("label", {class: "small"}, `${words} `, select), select];
+}
+
+export const plainButton = (text, name, onclick) =>
+  element("button", {class: "plain", type: "button", "aria-label": name, onclick}, text);
+
+/** refuse(error or null): shows an error with a way to try again until it is over; the same one stays as it is. */
+export function noticeOf(page, status, retry) {
+  let shown = null;
+  return (error) => {
+    if (error === shown) return;
+    shown = error;
+    if (error) page.refuse(status, error, retry);
+    else fill(status);
+  };
+}
+
+/** An input with a button, or Enter: use(what was written). */
+export function formOf(input, words, use) {
+  const onsubmit = (event) => {
+    event.preventDefault();
+    use(input.value.trim());
+  };
+  return element("form", {class: "row", onsubmit}, input, element("button", {class: "plain"}, words));
+}
+
+/** draw() in the next frame whenever soon() is called, the stage changes its size, or the theme turns. */
+export function redrawing(stage, draw) {
+  let due = 0;
+  const run = () => {
+    due = 0;
+    draw();
+  };
+  const soon = () => { due ||= requestAnimationFrame(run); };
+  const resized = new ResizeObserver(soon);
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  resized.observe(stage);
+  dark.addEventListener("change", soon);
+  const stop = () => {
+    resized.disconnect();
+    dark.removeEventListener("change", soon);
+    cancelAnimationFrame(due);
+  };
+  return {soon, stop};
+}
+
+/** Every job once, so many at a time, as long as they are wanted. */
+function headsLanes(jobs, lanes, wanted) {
+  const queue = jobs.values();
+  const lane = async () => {
+    for (const job of queue) if (wanted()) await job();
+  };
+  for (let k = 0; k < lanes; k++) lane();
+}
+
+export function headsView(place, page) {
+  const {facts, state} = page;
+  const {n, m, layers, heads} = facts;
+  const zoom = Math.max(0, Math.ceil(Math.log2(Math.max(n, m) / HEADS_SIDE)));
+  const step = 2 ** zoom;
+  const numbersUnder = Math.max(0, Math.min(HEADS_NUMBERS.length, Math.floor(HEADS_NODES / (layers * heads)) - 3));
+  const entered = headsKept.has(page.ask);
+  if (!entered) headsKept.set(page.ask, new Map());
+  const kept = headsKept.get(page.ask);
+  let cells = [], now = null, errors = [], pixel = 1, round = 0, alive = true, arrangedAs = "", paintedAs = "";
+
+  const sorts = [["", "layer and head"], ...HEADS_NUMBERS.map(([name, words]) => [name, words])];
+  const [sortLabel, sortSelect] = choiceOf("sort by", sorts, (measure) => state.set({measure}));
+  const [orderLabel, orderSelect] = choiceOf("from the", [["", "largest"], ["up", "smallest"]], (order) => state.set({order}));
+  const [progress, chosenLine, status, bar] = ["p", "p", "div", "div"].map((name) => element(name));
+  progress.className = "heads-line quiet small";
+  chosenLine.className = "heads-chosen";
+  const listeners = {onkeydown: key, onclick: click, ondblclick: open};
+  const grid = element("div", {class: "heads-grid", role: "listbox", "aria-label": "heads", ...listeners});
+  const scroll = element("div", {class: "scroll"}, grid);
+  const some = `${numbersUnder} of ${HEADS_NUMBERS.length} stand under each head, the sorted one first; the chosen head's all:`;
+  fill(
+    place, element("h2", {}, "Which heads do something, and what kind of thing?"),
+    element("p", {class: "quiet"}, "Each picture is one head's whole matrix: rows look, columns are looked at; " +
+      (step === 1 ? "each cell is one weight. " : `each cell is the largest of ${step} x ${step} weights. `) +
+      "Choose a head with a click or the arrow keys; Enter or a double click opens its matrix. One text is one example."),
+    element("div", {class: "row small"}, sortLabel, orderLabel, element("span", {class: "quiet"}, "Numbers are means over " +
+      "this text's rows ", element("span", {class: "derived"}, "Derived")),
+      numbersUnder < HEADS_NUMBERS.length ? element("span", {class: "quiet"}, some) : null),
+    chosenLine, progress, status, scroll, bar,
+    element("details", {class: "small"}, element("summary", {}, "What the numbers mean"),
+      element("p", {}, "Means over those rows of this one text that may look at more than one key (for induction: those " +
+        "of them with an earlier occurrence), for one head of one layer."),
+      element("dl", {class: "heads-terms"}, ...HEADS_NUMBERS.flatMap(([, words, meaning]) =>
+        [element("dt", {}, words), element("dd", {}, meaning)]))),
+  );
+  const {stop} = redrawing(scroll, draw);
+  const refuse = noticeOf(page, status, ask);
+
+  /** A measure as text under a picture, or with all its digits; null is a number that there is none of. */
+  function figure(measures, [name], show) {
+    const value = measures[name] ?? NaN;
+    const few = name === "induction" && measures.few ? "*" : "";
+    const [exact, shown] = Number.isNaN(value) ? ["none", "-"] : [exactNumber(value), show(value)];
+    const attributes = {class: "heads-number number", "data-measure": name, "data-label": name, "data-value": exact};
+    return element("span", attributes, `${shown}${few}`);
+  }
+
+  function build() {
+    cells = Array.from({length: layers * heads}, (_, k) => {
+      const [layer, head] = [Math.floor(k / heads), k % heads];
+      const canvas = element("canvas", {class: "heads-thumb", "aria-hidden": "true"});
+      const name = element("span", {class: "heads-name small"}, `layer ${layer}, head ${head}`);
+      const node = element("div", {class: "heads-cell heads-waiting", role: "option", tabindex: -1}, name, canvas);
+      return {layer, head, node, canvas, tile: null, measures: null};
+    });
+  }
+
+  /** Asks for what is missing: numbers in one lane, pictures in three. */
+  function ask() {
+    const mine = ++round;
+    const wanted = () => alive && mine === round;
+    errors = [];
+    const asking = async (question, use) => {
+      try {
+        const answer = await question();
+        if (wanted()) use(answer);
+      } catch (error) {
+        if (wanted()) errors.push(error);
+      }
+      if (wanted()) tellProgress();
+    };
+    const {site} = now;
+    const numbers = [...new Set(cells.map(({layer}) => layer))].map((layer) => () =>
+      asking(() => page.ask.json(`${page.key}/measures/${site}/${layer}`), (found) => {
+        for (const cell of cells)
+          if (cell.layer === layer) cell.measures = found.find(({head}) => head === cell.head) ?? null;
+        arrange(true);
+      }));
+    const pictures = cells.filter(({tile}) => !tile).map((cell) => () => {
+      const path = `${page.key}/tile/${site}/${cell.layer}/${cell.head}/weights/${zoom}/0/0`;
+      return asking(async () => kept.get(path) ?? readTile(await page.ask.bytes(path)), (tile) => {
+        kept.set(path, tile);
+        if (kept.size > HEADS_KEPT) kept.delete(kept.keys().next().value);
+        cell.tile = tile;
+        paint(cell);
+      });
+    });
+    headsLanes(numbers, 1, wanted);
+    headsLanes(pictures, 3, wanted);
+    tellProgress();
+  }
+
+  function tellProgress() {
+    const [drawn, measured] = ["tile", "measures"].map((part) => cells.filter((cell) => cell[part]).length);
+    const done = drawn === cells.length && measured === cells.length;
+    fill(progress, done ? null : `${drawn} of ${cells.length} pictures and the numbers of ${measured} heads are there` +
+      (errors.length ? "." : "; grey pictures are still being computed."));
+    refuse(errors[0] ?? null);
+  }
+
+  function paint({canvas, tile, node}) {
+    const size = [m, n].map((tokens) => Math.ceil(tokens / step) * pixel);
+    [canvas.width, canvas.height] = size;
+    [canvas.style.width, canvas.style.height] = size.map((length) => `${length / (window.devicePixelRatio || 1)}px`);
+    node.classList.toggle("heads-waiting", !tile);
+    if (!tile) return;
+    const pen = canvas.getContext("2d");
+    pen.imageSmoothingEnabled = false;
+    pen.fillStyle = cellHatch(pen);
+    pen.fillRect(0, 0, ...size);
+    pen.drawImage(cellPicture(tile, cellColours(page, "weights")), 0, 0, ...size);
+  }
+
+  /** All pictures, in whole device pixels a cell, and the scale; nothing where nothing changed. */
+  function draw() {
+    if (!alive || !now) return;
+    const ratio = window.devicePixelRatio || 1;
+    const target = Math.min(128, Math.max(80, (scroll.clientWidth || 640) / Math.min(heads, 12) - 28)) * ratio;
+    pixel = Math.max(1, Math.floor(target / Math.ceil(Math.max(n, m) / step)));
+    const as = [now.site, pixel, ratio, page.scale(), themeColour("--paper")].join(" ");
+    if (as === paintedAs) return;
+    paintedAs = as;
+    cells.forEach(paint);
+    fill(bar, cellScaleBar(page, "weights"));
+  }
+
+  /** Puts the heads into their order, and under each its numbers. */
+  function arrange(anew) {
+    const {sort, order} = now;
+    if (!anew && arrangedAs === `${sort} ${order}`) return;
+    arrangedAs = `${sort} ${order}`;
+    const numbers = [...HEADS_NUMBERS].sort(([a], [b]) => (b === sort) - (a === sort)).slice(0, numbersUnder);
+    const before = (a, b) => { // heads without the number stand last
+      const [x, y] = [a, b].map((cell) => cell.measures?.[sort] ?? NaN);
+      if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y);
+      return order === "up" ? x - y : y - x;
+    };
+    const focused = grid.contains(document.activeElement) ? document.activeElement : null;
+    for (const {node, canvas, measures} of cells) {
+      while (node.lastChild !== canvas) node.lastChild.remove();
+      if (measures) node.append(...numbers.map((number) => figure(measures, number, shortNumber)));
+    }
+    fill(grid, ...(sort ? [...cells].sort(before) : cells).map(({node}) => node));
+    const wide = Math.max(92, 14 + parseFloat(cells[0].canvas.style.width)); // the picture fits
+    grid.style.gridTemplateColumns = `repeat(${sort ? "auto-fill" : heads}, minmax(${wide}px, 1fr))`;
+    focused?.focus({preventScroll: true});
+    choose();
+  }
+
+  function choose() {
+    const found = cells.find(({layer, head}) => layer === now.layer && head === now.head);
+    for (const cell of cells) {
+      cell.node.setAttribute("aria-selected", cell === found);
+      cell.node.tabIndex = cell === (found ?? cells[0]) ? 0 : -1;
+    }
+    const numbers = found?.measures ? HEADS_NUMBERS.map((number) => figure(found.measures, number, shownNumber)) : [];
+    fill(chosenLine, `Layer ${now.layer}, head ${now.head}`, ...numbers);
+  }
+
+  const cellOf = (event) => cells.find(({node}) => node.contains(event.target));
+
+  function click(event) {
+    const found = cellOf(event);
+    if (found) go(found, {});
+  }
+
+  function go({layer, head, node}, options) {
+    state.set({layer, head}, options);
+    node.focus();
+    page.say([...chosenLine.childNodes].map((part) => `${part.dataset?.label ?? ""} ${part.textContent}`.trim()).join(", "));
+  }
+
+  function open(event) {
+    const found = cellOf(event);
+    if (found) state.set({layer: found.layer, head: found.head, view: "matrix"});
+  }
+
+  function key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const nodes = [...grid.children];
+    const at = nodes.indexOf(cellOf(event)?.node);
+    const columns = now.sort ? getComputedStyle(grid).gridTemplateColumns.split(" ").length : heads;
+    const steps = {ArrowLeft: at - 1, ArrowRight: at + 1, ArrowUp: at - columns, ArrowDown: at + columns, Home: 0,
+      End: nodes.length - 1};
+    if (at < 0) return;
+    if (event.key === "Enter") open(event);
+    else if (event.key === " ") click(event);
+    else if (!Object.hasOwn(steps, event.key)) return;
+    else if (nodes[steps[event.key]]) go(cells.find(({node}) => node === nodes[steps[event.key]]), {replace: true});
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  if (!entered && layers * heads === 1) // the only head is opened at once; who comes back finds its numbers here
+    queueMicrotask(() => alive && state.get().view === "heads" && state.set({view: "matrix"}, {replace: true}));
+
+  return {
+    update({site, layer, head, measure = "", order = ""}) {
+      const other = !now || now.site !== site;
+      const moved = now?.layer !== layer || now?.head !== head;
+      now = {site, layer, head, sort: sorts.some(([name]) => name === measure) ? measure : "", order};
+      [sortSelect.value, orderSelect.value] = [now.sort, order];
+      orderSelect.disabled = !now.sort;
+      if (other) build();
+      draw();
+      arrange(other);
+      if (other) ask();
+      else if (moved) choose();
+    },
+    destroy() {
+      alive = false;
+      stop();
+    },
+  };
+}

@@ -1,0 +1,289 @@
+// Representations: the tokens of a layer as points, their nearest neighbours in the full space, and their norms.
+
+import {arrowTo, asking, barStrip, digits, freshCanvas, keepFocus, rovingKeys, whenLooksChange} from "./bars.js";
+import {element, fill, themeColour, tokenName} from "./dom.js";
+import {percent, shortNumber} from "./numbers.js";
+
+/** Okabe and Ito's colours (2008): told apart with every kind of colour vision. */
+const SPACE_KINDS = {
+  text: "#0072b2", first: "#e69f00", end: "#d55e00", class: "#cc79a7", register: "#009e73", patch: "#56b4e9",
+};
+const SPACE_ODD_LISTED = 20;
+const SPACE_NAMED = 60; // up to so many points all are named
+const SPACE_EDGE = 32;
+
+/** What is shown: the stream that enters a layer (or leaves the last: layer L), or a head's queries, keys or values. */
+function spaceNow(page) {
+  const state = page.state.get(), {layers, heads, n} = page.facts;
+  const what = ["query", "key", "value"].includes(state.space) ? state.space : "stream";
+  const last = what === "stream" ? layers : layers - 1, head = Math.min(state.head, heads - 1);
+  const leaves = what === "stream" && state.out === String(state.layer); // the page's own choice ends at layer L - 1
+  const layer = leaves ? layers : Math.min(state.layer, last), of = what === "stream" ? what : `${what}.${head}`;
+  const at = Math.min(n - 1, state.position ?? state.row);
+  return {what, last, layer, head, of, at, paint: state.paint === "kind" ? "kind" : "position"};
+}
+
+export function spaceView(place, page) {
+  const {facts, state} = page, {labels} = facts.tokens;
+  let found = null, shown = "", title = "", near = [], nearOf = "", drawn = "";
+  const choose = (i) => state.set({position: i, row: i}, {replace: true});
+  const notice = element("div"), axes = element("p", {class: "small"}), odd = element("p", {class: "small"});
+  const legend = element("p", {class: "small quiet"}), chosen = element("div", {class: "space-chosen"});
+  const nearNotice = element("div"), table = element("div"), controls = spaceControls(page);
+  const plot = spaceScatter(page, choose), every = spaceEvery(page);
+  const norms = barStrip({label: "norms of the tokens", name: (i) => `token ${i} ${labels[i]}`, choose});
+  const body = element("div", {class: "space-body", hidden: true},
+    element("div", {class: "space-left"}, plot.node, axes, legend, table),
+    element("div", {class: "space-right"}, chosen, nearNotice),
+    element("div", {class: "space-norms"}, element("h3", {}, "Norms"), norms.node, odd, every.node));
+  fill(place, element("h2", {}, "Which tokens are alike at this layer, and when do they become so?"),
+    element("p", {class: "quiet"}, "Each point is a token's vector, drawn along the two directions in which vectors " +
+      "of this layer vary most. Each layer has a basis of its own. ", element("span", {class: "derived"}, "Derived"),
+      ": centred and projected; neighbours and norms are of the full vectors."),
+    controls.node, notice, body);
+
+  function draw() {
+    const now = spaceNow(page), few = found.norms.length < 3;
+    if (nearOf !== nearName(now)) near = [];
+    body.hidden = false;
+    plot.node.hidden = few;
+    fill(axes, ...(few ? [`${title}. Fewer than three tokens: a table, no picture.`] : spaceAxes(title, found)));
+    fill(table, few ? spaceFew(facts, found) : null);
+    fill(legend, ...(few ? [] : spaceLegend(page, now.paint)));
+    plot.draw({found, at: now.at, near: near.map(({i}) => i), paint: now.paint});
+    keepFocus(chosen, () => fill(chosen, ...spaceChosen(page, now, found, near, choose)));
+    const limit = found.norms.reduce((a, b) => Math.max(a, b), 0);
+    norms.draw({values: found.norms, limit, at: Math.max(0, now.at), flagged: new Set(found.odd)});
+    fill(odd, ...spaceOdd(facts, found));
+    every.show(now);
+  }
+
+  const again = () => {
+    drawn = "";
+    update();
+  };
+  const points = asking(page, place, notice, again), neighbours = asking(page, chosen, nearNotice, again);
+  const nearName = ({of, layer, at}) => `${page.key}/near/${of}/${layer}/${at}`;
+
+  function askNear(now) {
+    const path = nearName(now);
+    if (now.at < 0 || path === nearOf) neighbours.forget();
+    else neighbours.ask(() => page.ask.json(path), (answer) => {
+      [near, nearOf] = [answer, path];
+      draw();
+    });
+  }
+
+  function update() {
+    const now = spaceNow(page), path = `${page.key}/space/${now.of}/${now.layer}`;
+    controls.show(now);
+    const wanted = [path, now.at, now.paint].join(" ");
+    if (wanted === drawn) return;
+    drawn = wanted;
+    const then = () => {
+      draw();
+      askNear(now);
+    };
+    if (shown === path) {
+      points.forget();
+      then();
+    } else points.ask(() => page.ask.json(path), (answer) => {
+      [found, shown, title] = [answer, path, controls.title()];
+      then();
+    }, found ? "" : "Measuring the vectors of this layer …");
+  }
+
+  function destroy() {
+    points.forget();
+    neighbours.forget();
+    plot.destroy();
+    norms.destroy();
+  }
+  return {update, destroy};
+}
+
+function spaceControls({facts, state}) {
+  const choice = (options, change) => element("select",
+    {onchange: (event) => state.set(change(event.target.value))},
+    ...Object.entries(options).map(([value, text]) => element("option", {value}, text)));
+  const parts = Object.fromEntries(["query", "key", "value"].map((part) => [part, `${part} of the chosen head`]));
+  const what = choice({stream: "residual stream", ...parts}, (space) => ({space, out: ""}));
+  const paint = choice({position: "position", kind: "kind"}, (one) => ({paint: one}));
+  const slider = element("input", {type: "range", min: 0, step: 1, oninput: () => {
+    const to = slider.valueAsNumber, last = facts.layers - 1;
+    state.set(to > last ? {layer: last, out: String(last)} : {layer: to, out: ""}, {replace: true});
+  }});
+  const name = element("span", {class: "number"});
+  return {
+    title: () => `${what.selectedOptions[0].textContent}, layer ${name.textContent}`,
+    node: element("div", {class: "row"}, element("label", {}, "vectors ", what),
+      element("label", {class: "space-slider"}, "layer ", slider, " ", name),
+      element("label", {}, "colour by ", paint)),
+    show({what: one, paint: by, last, layer, head}) {
+      [what.value, paint.value, slider.max] = [one, by, last];
+      slider.value = layer;
+      const end = layer === facts.layers ? "leaves the last layer" : `enters layer ${layer}`;
+      fill(name, one === "stream" ? `${layer}: ${layer ? end : "the embedding"}` : `${layer}, head ${head}`);
+    },
+  };
+}
+
+function spaceAxes(title, {explained: [across, up], sample}) {
+  const drawn = sample ? ` A random sample of ${sample.size} tokens, seed ${sample.seed}.` : "";
+  return [`${title}. Across: direction 1, `, digits(across, percent), " of the variance. Up: direction 2, ",
+    digits(up, percent), ` of it. Equal lengths both ways.${drawn}`];
+}
+
+function spaceFew(facts, {x, y, norms}) {
+  const head = ["token", "across", "up", "norm"].map((name) => element("th", {scope: "col"}, name));
+  return element("table", {class: "numbers"}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {},
+    ...norms.map((norm, i) => element("tr", {}, element("td", {}, `${i} `, tokenName(facts, i)),
+      ...[x[i], y[i], norm].map((value) => element("td", {}, digits(value)))))));
+}
+
+function spaceLegend({facts, palette}, paint) {
+  if (paint === "kind") return [...new Set(facts.tokens.kinds)].map((kind) => {
+    const sign = element("span", {class: "space-sign"});
+    sign.style.background = SPACE_KINDS[kind];
+    return element("span", {}, sign, ` ${kind} `);
+  });
+  const canvas = element("canvas", {width: 256, height: 1, class: "space-bar", "aria-hidden": "true"});
+  const context = canvas.getContext("2d");
+  for (let at = 0; at < 256; at++) {
+    context.fillStyle = spaceColour(palette, at);
+    context.fillRect(at, 0, 1, 1);
+  }
+  return ["token 0 ", canvas, ` token ${facts.n - 1}`];
+}
+
+const spaceColour = (palette, at) => `rgb(${palette[3 * at]}, ${palette[3 * at + 1]}, ${palette[3 * at + 2]})`;
+
+/** The points, one Tab stop: arrows go from token to token, a click chooses the nearest point. */
+function spaceScatter(page, choose) {
+  const canvas = element("canvas", {class: "space-scatter", role: "slider", tabindex: 0, "aria-label": "the tokens"});
+  const node = element("div", {class: "space-plot"}, canvas), {facts} = page;
+  let given = null, places = [];
+
+  function paint() {
+    if (!given || node.hidden) return;
+    const high = Math.max(280, Math.min(520, Math.round(node.clientWidth * 0.7)));
+    const [context, wide] = freshCanvas(canvas, high);
+    places = spacePlaces(given.found.x, given.found.y, wide, high);
+    context.font = `12px ${getComputedStyle(node).fontFamily}`;
+    spaceDots(context, page, places, given, [wide, high]);
+    const at = given.at < 0 ? "none chosen" : `token ${given.at} ${facts.tokens.labels[given.at]}`;
+    const told = {valuemin: 0, valuemax: facts.n - 1, valuenow: Math.max(0, given.at), valuetext: at};
+    for (const [key, text] of Object.entries(told)) canvas.setAttribute(`aria-${key}`, text);
+  }
+  canvas.addEventListener("keydown", (event) => {
+    const to = given ? arrowTo(event, given.at, facts.n) : null;
+    if (to !== null) choose(to);
+  });
+  canvas.addEventListener("click", (event) => {
+    const box = canvas.getBoundingClientRect(), [left, top] = [event.clientX - box.left, event.clientY - box.top];
+    const away = places.map(([x, y]) => Math.hypot(x - left, y - top));
+    const least = away.reduce((best, one, i) => (one < away[best] ? i : best), 0);
+    if (away[least] < 20) choose(least);
+  });
+  return {
+    node,
+    destroy: whenLooksChange(node, paint),
+    draw(next) {
+      given = next;
+      paint();
+    },
+  };
+}
+
+/** Where each point is drawn; one unit is as long across as up, so that distances are what they seem. */
+function spacePlaces(x, y, wide, high) {
+  const ends = (values) => values.reduce(([least, most], one) => [Math.min(least, one), Math.max(most, one)], [0, 0]);
+  const [left, right] = ends(x), [low, top] = ends(y), room = 2 * SPACE_EDGE;
+  const unit = Math.max((right - left) / (wide - room), (top - low) / (high - room)) || 1;
+  const at = (a, b) => [wide / 2 + (a - (left + right) / 2) / unit, high / 2 - (b - (low + top) / 2) / unit];
+  return Object.assign(x.map((a, i) => at(a, y[i])), {mean: at(0, 0)});
+}
+
+function spaceDots(context, page, places, {found, at, near, paint}, [wide, high]) {
+  const {labels, kinds} = page.facts.tokens, n = places.length, size = n > 500 ? 2.5 : 4.5;
+  const [ink, faint, accent] = ["--ink", "--faint", "--accent"].map(themeColour);
+  const ring = (i, radius, colour, thick) => {
+    context.beginPath();
+    context.arc(...places[i], radius, 0, 7);
+    [context.strokeStyle, context.lineWidth] = [colour, thick];
+    context.stroke();
+  };
+  context.fillStyle = faint; // a cross at the mean
+  context.fillRect(0, places.mean[1], wide, 1);
+  context.fillRect(places.mean[0], 0, 1, high);
+  for (let i = 0; i < n; i++) {
+    const share = Math.round((255 * i) / Math.max(1, n - 1));
+    context.fillStyle = paint === "kind" ? SPACE_KINDS[kinds[i]] : spaceColour(page.palette, share);
+    context.beginPath();
+    context.arc(...places[i], size, 0, 7);
+    context.fill();
+    ring(i, size, faint, 1);
+  }
+  for (const i of near) ring(i, size + 2, ink, 1.5);
+  if (at >= 0) ring(at, size + 4, accent, 3);
+  context.fillStyle = ink;
+  const some = new Set([...near, ...found.odd.slice(0, SPACE_ODD_LISTED), ...(at < 0 ? [] : [at])]);
+  for (const i of n <= SPACE_NAMED ? labels.keys() : some)
+    context.fillText(spaceShort(labels[i]), places[i][0] + size + 5, places[i][1] + 4);
+}
+
+const spaceShort = (label) => ([...label].length > 16 ? `${[...label].slice(0, 15).join("")}…` : label);
+
+/** The chosen token and its neighbours: what the picture shows, as text. */
+function spaceChosen(page, {at}, {x, y, norms, odd}, near, choose) {
+  if (at < 0) return [element("h3", {}, "Neighbours"),
+    element("p", {class: "quiet"}, "Choose a point, or a token of the text, to see which tokens are nearest to it.")];
+  const key = (i) => {
+    const look = {type: "button", class: "plain space-near", "data-key": i, tabindex: i === near[0].i ? 0 : -1};
+    return element("button", {...look, onclick: () => choose(i)}, `${i} `, tokenName(page.facts, i));
+  };
+  const rows = near.map(({i, cosine, distance}) => element("tr", {}, element("td", {}, key(i)),
+    element("td", {}, digits(cosine)), element("td", {}, digits(distance))));
+  const names = ["token", "cosine", "distance"].map((name) => element("th", {scope: "col"}, name));
+  const onkeydown = (event) => rovingKeys(event, ".space-near", "ArrowUp", "ArrowDown");
+  return [
+    element("h3", {}, `Nearest to token ${at} `, tokenName(page.facts, at)),
+    element("p", {class: "small"}, "Norm ", digits(norms[at]), odd.includes(at) ? ", beyond 5 robust deviations" : "",
+      "; drawn at ", digits(x[at], shortNumber), " across, ", digits(y[at], shortNumber), " up."),
+    near.length === 0 ? null : element("table", {class: "numbers", onkeydown},
+      element("thead", {}, element("tr", {}, ...names)), element("tbody", {}, ...rows)),
+  ];
+}
+
+function spaceOdd(facts, {odd, norms}) {
+  if (odd.length === 0) return ["No norm lies beyond 5 robust deviations from the median."];
+  const more = odd.length - SPACE_ODD_LISTED;
+  return [`Marked: ${odd.length} beyond 5 robust deviations from the median (a sink or scratch space, possibly):`,
+    ...odd.slice(0, SPACE_ODD_LISTED).flatMap((i) => [` ${i} `, tokenName(facts, i), " ", digits(norms[i])]),
+    more > 0 ? ` and ${more} more` : ""];
+}
+
+/** The chosen token's norm at every layer: only when it is wanted, as each layer is measured for it. */
+function spaceEvery(page) {
+  const list = element("p", {class: "small"});
+  const button = element("button", {type: "button", class: "plain", onclick: show}, "its norm at every layer");
+  let now = null;
+  async function show() {
+    const {of, at, last} = now, layers = Array.from({length: last + 1}, (_, layer) => layer);
+    try {
+      const all = await Promise.all(layers.map((layer) => page.ask.json(`${page.key}/space/${of}/${layer}`)));
+      if (now.of === of && now.at === at) fill(list, `Norm of token ${at} at layer `,
+        ...all.flatMap(({norms}, layer) => [` ${layer}: `, digits(norms[at])]));
+    } catch (error) {
+      page.refuse(list, error, null);
+    }
+  }
+  return {
+    node: element("div", {class: "stack"}, button, list),
+    show(next) {
+      if (now && (now.of !== next.of || now.at !== next.at)) fill(list);
+      now = next;
+      button.hidden = next.at < 0;
+    },
+  };
+}

@@ -1,0 +1,5 @@
+// The only file that does something when it is loaded.
+
+import {begin} from "./main.js";
+
+begin();
