@@ -93,6 +93,7 @@ def choose_all(
     # Scored twice, once in windows that slide by half, which is as much again: three times; and a little for luck.
     token_seconds = step_seconds / int(plan["batch"] * plan["context"])
     reserve = 1.0 + 3.2 * held_out * token_seconds * EVALUATION_SHARE[plan["precision"]]
+    reserve = min(reserve, budget.left() / 4)  # an estimate may not eat the training; the first evaluation corrects it
     choose_by_time(plan, train, vocabulary, max(budget.left() - reserve, 0.1), step_seconds)
     return reserve
 
