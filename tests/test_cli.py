@@ -84,6 +84,7 @@ NUMBERS: dict[str, tuple[str, float, float, bool]] = {
     **{f"train {s.option}": ("train", s.low, s.high, s.kind == "whole") for s in (*SETTINGS, MINUTES, STEPS)
        if s.kind != "choice"},
     **{f"predict --{name.replace('_', '-')}": ("predict", r.low, r.high, r.kind is int) for name, r in RANGES.items()},
+    "look --port": ("look", 1, 65_535, True),
 }  # fmt: skip
 
 

@@ -173,7 +173,7 @@ def test_text_is_said_as_it_comes(call: Call, run: Path, monkeypatch: pytest.Mon
 HOSTILE = "a\x1b[31m\x07\r\u202e\nb\n"
 
 
-def hostile(self: Run, prompt: str, sampling: Any) -> Iterator[tuple[int, str]]:
+def hostile(self: Run, prompt: str, sampling: Any, nats: Any = None) -> Iterator[tuple[int, str]]:
     yield from ((sample, character) for character in HOSTILE for sample in range(sampling.samples))
 
 

@@ -25,7 +25,7 @@ from regard.options import (
     setting_option,
     settings_options,
 )
-from regard.streams import answer, asked_lines, prepare, say, shown, tell, utf8, write
+from regard.streams import answer, asked_lines, on_terminal, prepare, say, shown, tell, utf8, write
 from regard.training.settings import MINUTES, STEPS
 
 BEGAN = time.monotonic()
@@ -170,9 +170,14 @@ def look(
     regard look robot.regard --prove --run runs/shakespeare
     """
     saved = what.endswith(".regard") and not os.path.isdir(what)
-    page = sys.stdout.isatty() and not (save or prove or head or json_) if page is None else page
-    check_look(saved, text, run_, save, overwrite, page)
+    prints = bool(save or prove or head or json_)
+    page = on_terminal(sys.stdout) and not prints if page is None else page
+    check_look(saved, text, run_, save, overwrite, page and not prints)
     number = port_of(port)
+    if not page and (port is not None or host is not None):
+        raise RegardError(
+            "--port" if port is not None else "--host", "no page is opened", "add --page, or leave it out"
+        )
     from regard.look import Look, check_ending
 
     if save is not None:
@@ -227,7 +232,7 @@ def check_look(saved: bool, text: str | None, run: str | None, save: str | None,
     """What contradicts itself is refused before anything is loaded."""
     if saved and text is not None:
         raise RegardError("TEXT", "a saved recording has its own text", "leave it out")
-    if not saved and text is None and (not page or save is not None):
+    if not saved and text is None and not page:
         raise RegardError("regard look", "TEXT is missing", "give the text to look at, in quotes")
     if not saved and run is not None:
         raise RegardError("--run", "the run is named already", "leave it out; it goes with a saved recording, x.regard")
@@ -285,13 +290,14 @@ def info(path: str, json_: bool) -> None:
 @app.command(cls=Verb, short_help="Write the model for other programs.")
 @argument("run")
 @argument("target")
-@option("--format", "format_", type=click.Choice(["hf", "gguf"]), metavar="hf|gguf", default="hf", show_default=True,
-        help="hf: a folder for transformers, vLLM, CTranslate2; gguf: a file for llama.cpp.")  # fmt: skip
+@option("--format", "format_", type=click.Choice(["hf", "gguf"]), metavar="hf|gguf",
+        help="hf: a folder for transformers, vLLM, CTranslate2; gguf: a file for llama.cpp.  "
+        "[default: gguf where TARGET ends in .gguf, else hf]")  # fmt: skip
 @option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), metavar="TYPE", default="float32",
         show_default=True, help="Of the weights: float32, bfloat16 or float16.")  # fmt: skip
 @overwriting
 @as_json
-def export(run: str, target: str, format_: str, dtype: str, overwrite: bool, json_: bool) -> None:
+def export(run: str, target: str, format_: str | None, dtype: str, overwrite: bool, json_: bool) -> None:
     """Write RUN to TARGET for other programs, read it back, and compare.
 
     \b
@@ -299,6 +305,7 @@ def export(run: str, target: str, format_: str, dtype: str, overwrite: bool, jso
     regard export runs/shakespeare model.gguf --format gguf
     """
     with opened(run) as loaded:
+        format_ = format_ or ("gguf" if target.endswith(".gguf") else "hf")
         result = loaded.export(target, format_, dtype=dtype, overwrite=overwrite)
         notices(loaded)
         reply(loaded.facts, result) if json_ else say(words.exported_text(result))

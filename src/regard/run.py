@@ -326,11 +326,12 @@ class Run:
         import numpy as np
 
         from regard.data.open import open_source
+        from regard.data.scan import is_of_the_split
         from regard.tasks.text_tokens import token_arrays
 
         named = [shipped.found(str(path)) for path in paths]
         source = open_source(named, encoding=encoding, skip_bad=skip_bad, text_key=text_key, spool=None)
-        self.notices += source.notices
+        self.notices += [notice for notice in source.notices if not is_of_the_split(notice)]
         dtype = self.tokenizer.dtype
         return np.concatenate([array.astype(dtype) for array in token_arrays(source, self.tokenizer, "all")])
 

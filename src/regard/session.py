@@ -64,6 +64,7 @@ def run_session(request: Request, terminal: Terminal, load: Load) -> Path:
         place = ranks.agreed(leader.find)
         folder = Path(place["folder"])
         if place["finished"]:
+            terminal.line(f"{printable(str(folder))} is finished already: nothing is trained")
             return folder
         with reported_in(folder) if ranks.first else nullcontext():
             _prepare(leader, folder, place, ranks)

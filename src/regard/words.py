@@ -241,7 +241,7 @@ def proof_text(proof: Any) -> str:
         number = "" if check.number is None else f"{check.number:.1e}"
         bound = "at least" if check.name == "G" else "at most"
         limit = "" if check.limit is None else f", {bound} {check.limit:.1e}"
-        details = ", ".join(filter(None, [number + limit, check.place, check.note]))
+        details = ", ".join(filter(None, [number + limit, check.place, check.note.strip()]))
         lines += wrap(f"{check.name} {states[check.passed]}: {check.what}" + (f" ({details})" if details else ""),
                       width(), subsequent_indent="  ")  # fmt: skip
     threads = counted(proof.threads, "thread")

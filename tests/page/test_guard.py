@@ -48,7 +48,7 @@ def asked(
     async def send(message: Any) -> None:
         sent.append(message)
 
-    guard = Guard(app, ours=Ours.at("127.0.0.1", PORT), token=SECRET, shell=SHELL, **how)
+    guard = Guard(app, ours=Ours.at("127.0.0.1", PORT), token=SECRET, unguarded=SHELL, **how)
     asyncio.run(guard(scope, nothing, send))
     if kind != "http":
         return sent[0]["code"], {}, sent[0]["type"]

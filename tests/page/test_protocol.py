@@ -183,6 +183,17 @@ def test_W07_too_many_strangers_are_turned_away_and_the_page_stays_usable(site: 
             one.close()
 
 
+def test_W07_a_flood_of_strangers_is_turned_away_at_once() -> None:
+    """Not even for the moment that each has may there be any number of them."""
+    with serving(Studio(None), most=2, arriving=8, moment=1000.0) as site:
+        idle = [site.connect() for _ in range(12)]
+        assert [getattr(heard(one), "status", None) for one in idle[:4]] == [503] * 4
+        works(site)  # and of this one the fifth made room
+        assert getattr(heard(idle[4]), "status", None) == 503
+        for one in idle:
+            one.close()
+
+
 def test_W07_whoever_has_the_token_is_never_turned_away(site: Site) -> None:
     known = site.head("GET /api/start", stays=True)
     with site.connect() as page:

@@ -33,7 +33,7 @@ def faults(*words: str) -> int:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
 def test_the_same_pages_are_not_asked_for_again() -> None:
-    assert faults("keep") < 1000 < faults()
+    assert 5 * faults("keep") < faults()
 
 
 def test_who_has_told_it_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

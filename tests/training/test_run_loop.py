@@ -18,6 +18,7 @@ import regard
 from regard.errors import RegardError
 from regard.files import checkpoints, newest, read_safetensors
 from regard.training.loop import Clock, Learner
+from regard.training.run_loop import Training
 
 from ..conftest import Call
 from .commands import TINY, Commands, log_of, losses
@@ -186,6 +187,28 @@ def test_minutes_end_on_time(call: Call, text: Path) -> None:
     assert used <= 1.05 * 6.0
     assert used > 0.5 * 6.0
     assert len(losses(text.parent / "runs" / "fox")) > 20
+
+
+@pytest.mark.parametrize(("left", "score", "loop"), [(100.0, 10.0, 90.0), (100.0, 80.0, 50.0), (10.0, 80.0, -20.0)])
+def test_R19_the_score_may_not_take_the_time_to_train(left: float, score: float, loop: float) -> None:
+    training = Training.__new__(Training)
+    training.minutes, training.before, training.score_seconds, training.save_seconds = (20 + left) / 60, 20, score, 0.0
+    assert training._loop_seconds() == pytest.approx(20 + loop)
+
+
+def test_a_way_that_does_not_fit_leaves_no_run(call: Call, text: Path) -> None:
+    shape = ("--steps=2", "--width=32", "--layers=1", "--heads=4", "--key-value-heads=2")
+    refused = call("train", "fox.txt", *shape, "--attention=written")
+    assert (refused.code, "--attention" in refused.sentence) == (2, True)
+    assert not (text.parent / "runs").exists()
+    assert call("train", "fox.txt", *shape, "--attention=unfused").code == 0
+
+
+def test_a_new_run_beside_another_says_why(call: Call, text: Path) -> None:
+    assert call("train", "fox.txt", *TINY, "--steps=2").code == 0
+    beside = call("train", "fox.txt", *TINY, "--steps=3")
+    assert "other data or settings: this is a new one" in beside.err
+    assert "is finished already: nothing is trained" in call("train", "fox.txt", *TINY, "--steps=3").err
 
 
 def finite(folder: Path) -> bool:

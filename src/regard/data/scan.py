@@ -60,9 +60,17 @@ def scan(found: Found, reading: Reading) -> TextSource:
     )
 
 
+REPEATS = "also stand in training"
+
+
+def is_of_the_split(notice: Notice) -> bool:
+    """Whether it compares the two parts, which says nothing where a text is scored as a whole."""
+    return REPEATS in notice.what
+
+
 def _repetition(repeated: int, long_lines: int) -> Notice:
     share = repeated / max(long_lines, 1)
-    what = f"of {long_lines:,} held-out lines of {LONG_LINE} or more characters also stand in training ({share:.1%})"
+    what = f"of {long_lines:,} held-out lines of {LONG_LINE} or more characters {REPEATS} ({share:.1%})"
     return Notice(f"{what}; warning: the held-out score flatters" if share > 0.01 else what, repeated)
 
 

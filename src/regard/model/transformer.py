@@ -74,14 +74,19 @@ class Transformer(nn.Module):
         plain, unfused, fused: attention.py's paths. written: whole blocks with their gradient written out (written.py);
         raises RegardError for a model that is not of their kind.
         """
-        if path == "written" and not fits(self.config):
-            what = "written is for Qwen3's block, each head with keys and values of its own"
-            raise RegardError("--attention", what, "give plain, unfused or fused")
+        check_way(self.config, path)
         for module in self.modules():
             if isinstance(module, Block):
                 module.whole = written if path == "written" else None
             elif isinstance(module, Attention):
                 module.training_path = PATHS["unfused" if path == "written" else path]
+
+
+def check_way(config: TransformerConfig, path: str) -> None:
+    """Raises RegardError for a way of computing attention that this model does not have."""
+    if path == "written" and not fits(config):
+        what = "written is for Qwen3's block, each head with keys and values of its own"
+        raise RegardError("--attention", what, "give plain, unfused or fused")
 
 
 def build_position(config: TransformerConfig) -> Rotary | Learned | Sinusoidal:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from regard.errors import RegardError
+from regard.errors import RegardError, printable
 from regard.looking.checkpoint import attention_of
 from regard.looking.formula import value_norms
 from regard.looking.kept import Call, Readings
@@ -89,7 +89,7 @@ def facts(recording: Recording) -> dict[str, Any]:
         "d": call.query.shape[-1], "width": kept.config["width"], "vocabulary": kept.config["vocabulary"],
         "sites": list(recording.sites),
         "tokens": {"labels": list(tokens.labels), "kinds": list(tokens.kinds), "ids": list(tokens.ids)},
-        "text": b"".join(tokens.raw).decode(errors="replace"), "name": kept.name, "kernel": call.kernel,
+        "text": b"".join(tokens.raw).decode(errors="replace"), "name": printable(kept.name), "kernel": call.kernel,
         "dtype": call.dtype, "version": kept.version, "torch": kept.torch, "made": kept.made, "seed": kept.seed,
         "badge": recording.badge, "palette": CIVIDIS.tobytes().hex(), "model": recording.model is not None,
         "finest": finest_kept(call.n, call.m), "logAbove": LOG_ABOVE,

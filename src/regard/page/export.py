@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from regard.errors import RegardError
+from regard.errors import RegardError, printable
 from regard.files import write
 from regard.looking.record import Recording
 from regard.page.answers import answer, every_question
@@ -31,7 +31,9 @@ def page_of(recording: Recording, head: tuple[int, int] | None = None, where: st
               "img-src data: blob:; base-uri 'none'; form-action 'none'")  # fmt: skip
     meta = f'<meta http-equiv="Content-Security-Policy" content="{html.escape(policy)}">\n<style>{style}</style>'
     data = f'<script type="application/json" id="answers">{for_script(stored)}</script>'
-    page = template().replace("<title>regard</title>", f"<title>regard: {html.escape(recording.facts.name)}</title>")
+    page = template().replace(
+        "<title>regard</title>", f"<title>regard: {html.escape(printable(recording.facts.name))}</title>"
+    )
     return filled(page, meta, f"{data}\n<script>{script}</script>")
 
 

@@ -89,11 +89,11 @@ class Guard:
     """The application, and before it whatever keeps others from it."""
 
     def __init__(
-        self, app: App, *, ours: Ours, token: str, shell: Iterable[str],
+        self, app: App, *, ours: Ours, token: str, unguarded: Iterable[str],
         fault: Fault = lambda error: None,
     ) -> None:  # fmt: skip
-        """shell: the paths that are served without the token, as they hold nothing. fault: is told what went wrong."""
-        self.app, self.ours, self.token, self.shell, self.fault = app, ours, token.encode(), frozenset(shell), fault
+        """unguarded: paths that are served without the token, as they hold nothing. fault: is told what went wrong."""
+        self.app, self.ours, self.token, self.shell, self.fault = app, ours, token.encode(), frozenset(unguarded), fault
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":

@@ -45,7 +45,7 @@ def application(studio: Studio, *, host: str, port: int, token: str, fault: Faul
     ]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _no_route})
     app.router.redirect_slashes = False
-    return Guard(app, ours=Ours.at(host, port), token=token, shell=files, fault=fault)
+    return Guard(app, ours=Ours.at(host, port), token=token, unguarded=files, fault=fault)
 
 
 def _file(body: bytes, kind: str) -> Endpoint:
@@ -100,7 +100,7 @@ async def _fields(request: Request) -> Mapping[str, Any]:
     """The JSON object of a request. Raises RegardError for anything else."""
     try:
         found = json.loads((await request.body()).decode(), parse_constant=_no_number)
-    except ValueError:  # ValueError: no JSON, no UTF-8, NaN, a number of 5,000 digits
+    except (ValueError, RecursionError):  # ValueError: no JSON, no UTF-8, NaN, a number of 5,000 digits
         raise RegardError("request", "it is no JSON that can be read", "send one object, in UTF-8") from None
     if not isinstance(found, dict):
         raise RegardError("request", "it is no JSON object", "send one object")

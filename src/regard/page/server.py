@@ -53,7 +53,9 @@ def serve(
     with ExitStack() as stack:
         stack.callback(studio.stop)
         listening = stack.enter_context(bind(host, port))
-        port, token = listening.getsockname()[1], secrets.token_urlsafe(32)  # 256 bits
+        found, port = listening.getsockname()[:2]
+        host = found if ip_address(found.partition("%")[0]).is_unspecified else host  # "0" is everywhere, too
+        token = secrets.token_urlsafe(32)  # 256 bits
         server = server_of(studio, host, port, token, say)
         came = stack.enter_context(_ended_by_signals(server))
         if not ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback:

@@ -20,7 +20,7 @@ from regard.decoding.sample import LanguageDecoder, Sampling, speak
 from regard.errors import Notice, RegardError
 from regard.model.config import AttentionConfig, FeedForwardConfig, TransformerConfig
 from regard.model.sequence import Sequence
-from regard.model.transformer import Transformer, check_sizes, initialise
+from regard.model.transformer import Transformer, check_sizes, check_way, initialise
 from regard.tasks.text_plan import Budget, characters_within, choose_all, choose_as_in, choose_context
 from regard.tasks.text_tokens import CACHE, TOKENIZER, choose_tokens, make_tokenizer, open_tokens, write_tokens
 from regard.tokens.text import TextTokenizer
@@ -234,6 +234,9 @@ class Prepared:
         vocabulary = self.tokenizer.vocabulary if self.base is None else self.base.model.config.vocabulary
         reserve = choose_all(plan, self.train, self.held_out, vocabulary, budget, probe, self._model(plan))
         model = self._model(plan) or transformer_config(plan.settings, vocabulary).to_json()
+        config = TransformerConfig.from_json(model)
+        check_sizes(config)  # before anything says that this is a run
+        check_way(config, plan["attention"])
         return model, reserve
 
     def _model(self, plan: Plan) -> dict[str, Any] | None:

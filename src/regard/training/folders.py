@@ -61,7 +61,8 @@ def find_folder(request: Request, source: Callable[[Request, Path | None], Sourc
         return Found(_free(Path(RUNS) / ("stdin" if "-" in request.paths else "pipe"), request.fresh), request)
     opened = source(request, None)
     base = Path(RUNS) / opened.name
-    return find_same(request, base, opened) or Found(_free(base, request.fresh), request)
+    return find_same(request, base, opened) or Found(free := _free(base, request.fresh), request,
+                                                     notices=_beside(base, free, request.fresh))  # fmt: skip
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -210,6 +211,14 @@ def _free(base: Path, fresh: bool) -> Path:
         if not os.path.lexists(folder) or (not fresh and folder.is_dir() and _is_new(folder)):
             return folder
     raise AssertionError("numbers do not end")
+
+
+def _beside(base: Path, free: Path, fresh: bool) -> tuple[Notice, ...]:
+    """Why a new run has a number, unless that was asked for."""
+    if fresh or free == base:
+        return ()
+    what = f"run of that name has other data or settings: this is a new one; go on with it by --resume {base}"
+    return (Notice(what, 1),)
 
 
 def _is_same(request: Request, folder: Path, fingerprint: dict[str, Any]) -> bool:

@@ -21,6 +21,9 @@ from regard.training.report import Report, Terminal, clock_time
 from regard.training.request import Request
 from regard.training.signals import Stopped, Wish
 
+WORTH_TRAINING = 15.0
+"""Seconds left from which on the score may not take more than half of them."""
+
 
 class Training:
     """One training in its folder. begin, then until_the_end; every rank runs it, rank 0 writes and prints."""
@@ -69,8 +72,8 @@ class Training:
             self.report.event("extended", steps=self.steps, minutes=self.minutes)
         for notice in notices:
             self.report.notice(notice)
-        before = seconds + time.monotonic() - self.request.began
-        self.clock = Clock(steps=self.steps, seconds=self._loop_seconds(), used=before)
+        self.before = seconds + time.monotonic() - self.request.began
+        self.clock = Clock(steps=self.steps, seconds=self._loop_seconds(), used=self.before)
 
     def _newest(self) -> str | None:
         """The folder of the checkpoint to go on from; what a crash left is tidied first. The lock is ours."""
@@ -85,8 +88,16 @@ class Training:
         return None if found is None else str(found.path)
 
     def _loop_seconds(self) -> float | None:
-        """Of the loop alone: the last checkpoint and the score come after it, in the time given, by their last cost."""
-        return None if self.minutes is None else 60 * self.minutes - self.score_seconds - self.save_seconds
+        """Of the loop alone: the last checkpoint and the score come after it, in the time given, by their last cost.
+
+        Half of what was left when it began is its own, unless that is next to nothing: where the score takes longer,
+        the end is late, and that is said.
+        """
+        if self.minutes is None:
+            return None
+        given: float = 60 * self.minutes
+        half = (given + self.before) / 2 if given - self.before > WORTH_TRAINING else 0.0
+        return max(given - self.score_seconds - self.save_seconds, half)
 
     def until_the_end(self) -> None:
         self.wish.after_the_step()
