@@ -214,9 +214,14 @@ def open_page(run: Any, recording: Any, port: int, host: str | None, browser: bo
     from regard.page.studio import Studio
 
     name = run.facts["run"] if run is not None else recording.facts.name
-    serve(
-        Studio(run and run.look, recording, name), host=host or "127.0.0.1", port=port, open_browser=browser, say=tell
-    )
+
+    def fresh() -> list[Any]:
+        """What was cut or converted since it was last asked."""
+        found, run.notices = run.notices, []
+        return found
+
+    studio = Studio(run and run.look, recording, name, notices=tuple if run is None else fresh)
+    serve(studio, host=host or "127.0.0.1", port=port, open_browser=browser, say=tell)
 
 
 def port_of(text: str | None) -> int:
