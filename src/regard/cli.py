@@ -14,6 +14,7 @@ import click
 from regard import __version__, words
 from regard.ending import refusals
 from regard.errors import RegardError
+from regard.opening import open_page, port_of
 from regard.options import (
     Verb,
     Verbs,
@@ -206,31 +207,6 @@ def look(
             open_page(run, recording, number, host, browser)
     if recording.proof is not None and any(check.passed is False for check in recording.proof.checks):
         raise RegardError("proof", recording.badge, "do not trust these numbers, and please report this", 1)
-
-
-def open_page(run: Any, recording: Any, port: int, host: str | None, browser: bool) -> None:
-    """The page, until Ctrl-C; of a saved recording without its run there is no typing."""
-    from regard.page.server import serve
-    from regard.page.studio import Studio
-
-    name = run.facts["run"] if run is not None else recording.facts.name
-
-    def fresh() -> list[Any]:
-        """What was cut or converted since it was last asked."""
-        found, run.notices = run.notices, []
-        return found
-
-    studio = Studio(run and run.look, recording, name, notices=tuple if run is None else fresh)
-    serve(studio, host=host or "127.0.0.1", port=port, open_browser=browser, say=tell)
-
-
-def port_of(text: str | None) -> int:
-    """0 for a free one."""
-    if text is None:
-        return 0
-    if text.isascii() and text.isdecimal() and 1 <= int(text) <= 65_535:
-        return int(text)
-    raise RegardError("--port", f"{text[:40]!r} is no port", "give a whole number from 1 to 65,535")
 
 
 def check_look(saved: bool, text: str | None, run: str | None, save: str | None, overwrite: bool, page: bool) -> None:
