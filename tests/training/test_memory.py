@@ -20,7 +20,7 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 step(), step()
 before = faults()
-for _ in range(10):
+for _ in range(100):
     step()
 print(faults() - before)
 """
@@ -33,9 +33,9 @@ def faults(*words: str) -> int:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
 def test_the_same_pages_are_not_asked_for_again() -> None:
-    assert 5 * faults("keep") < faults()
+    assert faults("keep") < 20_000  # pages of 100 steps: a step has 16,384; as it comes it is anything up to 1.6 million
 
 
 def test_who_has_told_it_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "131072")
-    assert faults("keep") > 1000
+    assert faults("keep") > 1_000_000
