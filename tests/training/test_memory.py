@@ -33,7 +33,7 @@ def faults(*words: str) -> int:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
 def test_the_same_pages_are_not_asked_for_again() -> None:
-    assert faults("keep") < 20_000  # pages of 100 steps: a step has 16,384; as it comes it is anything up to 1.6 million
+    assert faults("keep") < 20_000  # pages in 100 steps of 16,384; as it comes, anything to 1.6 million
 
 
 def test_who_has_told_it_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
