@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 
+from regard.look import Inline
 from regard.looking.palette import CIVIDIS
 from regard.looking.record import Recording
-from regard.page.export import save_page
+from regard.page.export import page_of, save_page
 
 from .conftest import Open
 from .serve import HOSTILE, recording_of
@@ -102,6 +103,7 @@ def test_the_planted_induction_head_looks_where_it_must(saved: str, induction: R
     """In a b c d a b e c the second a (4) looks at the b after the first (1), the second b (5) at c (2)."""
     page = open_page(f"{saved}#view=matrix&layer=1&head=0&row=5&column=2")
     page.wait_for_timeout(400)
+    page.wait_for_selector(".matrix-pair .number[data-value]")
     (weight,) = values(page, ".matrix-pair .number")
     assert weight == pytest.approx(induction.weights(1, 0)[5, 2], rel=1e-6)
     assert weight > 0.99
@@ -160,11 +162,13 @@ def test_typing_looks_again_and_the_token_leaves_the_address(live: str, open_pag
     wait_for_tokens(page, 5)
     show(page, view="matrix", layer=1, head=0, row=4, column=2, key=2, text="abcab")
     expected = recording_of("induction", "abcab").weights(1, 0)[4, 2]
+    page.wait_for_selector(".matrix-pair .number[data-value]")
     (weight,) = values(page, ".matrix-pair .number")
     assert weight == pytest.approx(expected, rel=1e-6)
     page.reload()
     page.wait_for_selector(".view.matrix")
     wait_for_tokens(page, 5)
+    page.wait_for_selector(".matrix-pair .number[data-value]")
     assert values(page, ".matrix-pair .number") == [weight]
 
 
@@ -248,3 +252,22 @@ def test_a_page_without_the_token_asks_for_it(browser: Any, tmp_path: Path) -> N
         page.click(".page-ask button")
         page.wait_for_selector(".view")
         server.terminate()
+
+
+def test_in_notebooks_two_pages_stand_side_by_side(induction: Recording, browser: Any, tmp_path: Path) -> None:
+    """What `.show()` returns there: frames that hold all of the page, each with a state of its own."""
+    inline = Inline(page_of(induction))._repr_html_()
+    (tmp_path / "notebook.html").write_text(f"<!doctype html><title>notebook</title>{inline}{inline}")
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto((tmp_path / "notebook.html").as_uri())
+    first, second = (page.frame_locator("iframe").nth(at) for at in range(2))
+    for frame in (first, second):
+        frame.locator(".view.heads").wait_for()
+    first.locator(".page-tabs a", has_text="Matrix").click()
+    first.locator(".view.matrix").wait_for()
+    assert second.locator(".view.heads").count() == 1
+    assert not wrong
+    context.close()

@@ -22,18 +22,6 @@ export function tokenName(facts, at) {
   return element("bdi", {class: `token ${facts.tokens.kinds[at]}`}, facts.tokens.labels[at]);
 }
 
-/** A canvas of so many CSS pixels, sharp at the screen's ratio; returns [canvas, context in CSS pixels]. */
-export function sharpCanvas(wide, high, attributes = {}) {
-  const ratio = window.devicePixelRatio || 1;
-  const canvas = element("canvas", {width: Math.round(wide * ratio), height: Math.round(high * ratio), ...attributes});
-  canvas.style.width = `${wide}px`;
-  canvas.style.height = `${high}px`;
-  const context = canvas.getContext("2d");
-  context.scale(ratio, ratio);
-  context.imageSmoothingEnabled = false;
-  return [canvas, context];
-}
-
 /** A colour of the page's style sheet by its name, such as "--ink": canvases read it anew when they are drawn. */
 export function themeColour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();

@@ -11,7 +11,7 @@ import {notesOf} from "./notes.js";
 import {predictionView} from "./prediction.js";
 import {proofPanel} from "./proof.js";
 import {spaceView} from "./space.js";
-import {addressState, writeState} from "./state.js";
+import {addressState, ownState, writeState} from "./state.js";
 import {tokenStrip} from "./strip.js";
 import {tourPanel} from "./tour.js";
 
@@ -264,7 +264,8 @@ export async function begin() {
   const stored = document.getElementById("answers");
   if (stored) {
     const answers = storedAnswers(JSON.parse(stored.textContent));
-    await openPage(place, {answers, state: addressState(), first: "0", name: ""});
+    const state = location.protocol === "about:" ? ownState() : addressState(); // a frame in a notebook has no address
+    await openPage(place, {answers, state, first: "0", name: ""});
     return;
   }
   const token = tokenFromAddress();
