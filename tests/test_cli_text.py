@@ -217,3 +217,17 @@ def test_W11_a_picture_holds_text_as_text(call: Call, run: Path, tmp_path: Path)
     kinds = {element.tag.split("}")[1] for element in root.iter()}
     assert not kinds & {"script", "img", "foreignObject", "a", "use"}
     assert "<" in {element.text for element in root.iter()}
+
+
+def test_the_ending_of_an_export_chooses_its_format(call: Call, run: Path, tmp_path: Path) -> None:
+    assert call("export", run, tmp_path / "model.gguf").code == 0
+    assert (tmp_path / "model.gguf").is_file()
+    assert call("export", run, tmp_path / "folder").code == 0
+    assert (tmp_path / "folder" / "model.safetensors").is_file()
+
+
+def test_another_text_that_is_scored_is_compared_with_no_split(call: Call, run: Path, tmp_path: Path) -> None:
+    """All of it is held out: that its own lines repeat says nothing of the training."""
+    (tmp_path / "twice.txt").write_text("A line of more than forty characters, again and again and again.\n" * 40)
+    done = call("eval", run, tmp_path / "twice.txt")
+    assert (done.code, "also stand in training" in done.err) == (0, False)

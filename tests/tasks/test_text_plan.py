@@ -191,3 +191,22 @@ def test_the_shape_of_a_checkpoint_is_taken_and_its_contradiction_refused() -> N
     short = Plan({})
     choose_context(short, 10**6, 10**5, longest=100)
     assert short["context"] == 100
+
+
+def test_where_a_text_is_learnt_by_heart_checkpoints_come_early() -> None:
+    """The best may come after a few times through the text, and only what was saved can be it."""
+    small, large = by_time(60.0, Machine(1e10), train=3000), by_time(60.0, Machine(1e10), train=10**7)
+    assert small["monitor"] > 0
+    assert large["monitor"] == 0
+    assert (
+        small["checkpoint_every"] * small["batch"]
+        <= text_plan.LEARNT_BY_HEART * (3000 // small["context"]) + small["batch"]
+    )
+    assert "the best may come early" in small.choices["checkpoint_every"].reason
+    assert "the best may come early" not in large.choices["checkpoint_every"].reason
+
+
+def test_characters_to_be_seen_follow_steps_or_time() -> None:
+    assert text_plan.characters_within(Budget(10, None, 0.0)) == 10 * 2048 * 2.5
+    minute, two_ranks = (text_plan.characters_within(Budget(None, 60.0, 0.0, ranks)) for ranks in (1, 2))
+    assert two_ranks == 2 * minute == 2 * 60 * 50_000

@@ -129,3 +129,15 @@ def test_a_cache_that_is_not_whole_is_none(tmp_path: Path) -> None:
     for wrong in wrongs:
         (cache / "tokens.json").write_text(json.dumps(wrong))
         assert open_tokens(tmp_path) is None
+
+
+def test_the_vocabulary_follows_what_there_is_time_to_see(tmp_path: Path) -> None:
+    source = source_of(tmp_path, "So wise so young, they say, do never live long.\n" * 2000)
+    sizes = []
+    for seen in (5_000.0, 1e9):
+        plan = Plan({})
+        choose_tokens(plan, source, seen)
+        sizes.append(plan["vocabulary"])
+    assert sizes == sorted(set(sizes))
+    assert sizes[0] == 257 + 64
+    assert "can be seen" not in plan.choices["vocabulary"].reason
