@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from regard.looking.measures import after_the_same, measure
+from regard.looking.measures import measure
+from regard.looking.sweep import after_the_same, sweep
 
 from . import reference
 from .small import (
@@ -46,7 +47,9 @@ def test_shares_are_of_what_the_heads_add() -> None:
     sizes = [float((call.out[h] @ matrix[:, 10 * h : 10 * h + 10].T).norm(dim=1).mean()) for h in range(6)]
     np.testing.assert_allclose([one.share for one in found], np.array(sizes) / sum(sizes), rtol=1e-5)
     assert sum(one.share for one in found) == pytest.approx(1)
-    assert all(math.isnan(one.share) for one in measure(call, recording.tokens.ids, None))
+    assert all(
+        math.isnan(one.share) for one in measure(call, None, lambda head: sweep(call, head, recording.tokens.ids).sums)
+    )
 
 
 def test_planted_heads_are_told_apart() -> None:
@@ -70,7 +73,8 @@ def test_where_there_is_no_choice_there_is_no_number() -> None:
 
 
 def test_across_two_sequences_only_entropy_and_first_are_known() -> None:
-    one = measure(call(kind="full", n=5, m=9), range(5), None)[0]
+    across = call(kind="full", n=5, m=9)
+    one = measure(across, None, lambda head: sweep(across, head, range(5)).sums)[0]
     assert math.isnan(one.previous)
     assert math.isnan(one.distance)
     assert 0 < one.entropy < 1

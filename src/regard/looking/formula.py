@@ -6,6 +6,7 @@ kernels do in their own backward pass (Dao et al. 2022).
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -18,6 +19,9 @@ Index = slice | Tensor
 
 CELLS = 1 << 22
 """Cells computed at once: 32 MiB of float64."""
+
+STRIP = 128
+"""Rows of a strip. Always the same rows, so that a row's log-sum-exp is the same number however it is asked for."""
 
 WeightsOf = Callable[[Call, int, Index, Index, Tensor], Tensor]
 """(call, head, rows, columns, L of these rows) -> weights (r, c) float64."""
@@ -45,17 +49,49 @@ def masked_scores(call: Call, head: int, rows: Index, columns: Index) -> Tensor:
     return scores(call, head, rows, columns).masked_fill_(~allowed(call.mask, rows, columns), -torch.inf)
 
 
-def logsumexp(call: Call, head: int) -> Tensor:
-    """L of each row, (n,) float64; 0 for a row that may look at nothing, whose weights are then 0."""
-    found = torch.empty(call.n, dtype=torch.float64)
-    for rows in blocks(call.n, call.m):
-        columns = slice(0, min(call.m, rows.stop)) if call.mask.kind == "causal" else slice(None)
-        entering = masked_scores(call, head, rows, columns)
+@dataclass(frozen=True)
+class Strip:
+    """Some whole rows of a head's matrix, up to the last key that any of them may look at."""
+
+    rows: slice
+    entering: Tensor
+    """(r, c) float64: the score minus the row's largest; minus infinity where masked."""
+    shares: Tensor
+    """(r, c) float64: exp(entering); the row's weights are these over their sum."""
+    largest: Tensor
+    """(r,) the row's largest score; 0 for a row that may look at nothing."""
+    sums: Tensor
+    """(r,) of the shares."""
+
+    @property
+    def total(self) -> Tensor:
+        """L of each row, (r,); 0 for a row that may look at nothing, whose weights are then 0."""
+        return torch.where(self.sums > 0, self.largest + self.sums.log(), 0.0)
+
+
+def strips(call: Call, head: int, start: int = 0, stop: int | None = None) -> Iterator[Strip]:
+    """The strips that hold rows start to stop - 1. Each is written over by the next one."""
+    query, key = call.query[head].double(), call.key[call.group(head)].double().T.contiguous()
+    stop = call.n if stop is None else stop
+    room = torch.empty(2, STRIP * call.m, dtype=torch.float64)
+    for first in range(start - start % STRIP, stop, STRIP):
+        rows = slice(first, min(first + STRIP, call.n))
+        columns = min(call.m, rows.stop) if call.mask.kind == "causal" else call.m
+        entering, shares = (part[: (rows.stop - first) * columns].view(-1, columns) for part in room)
+        torch.addmm(entering, query[rows], key[:, :columns], beta=0, alpha=call.scale, out=entering)
+        edge = first if call.mask.kind == "causal" else 0  # of a causal strip all keys before it are allowed
+        if call.mask.kind != "full":
+            entering[:, edge:].masked_fill_(~allowed(call.mask, rows, slice(edge, columns)), -torch.inf)
         largest = entering.amax(dim=-1)
         largest = torch.where(torch.isfinite(largest), largest, 0.0)
-        total = entering.sub_(largest[:, None]).exp_().sum(dim=-1)
-        found[rows] = torch.where(total > 0, largest + total.log(), 0.0)
-    return found
+        torch.exp(entering.sub_(largest[:, None]), out=shares)
+        yield Strip(rows, entering, shares, largest, shares.sum(dim=-1))
+
+
+def logsumexp(call: Call, head: int, start: int = 0, stop: int | None = None) -> Tensor:
+    """L of rows start to stop - 1 (of all), (r,) float64; 0 for a row that may look at nothing."""
+    found = torch.cat([strip.total for strip in strips(call, head, start, stop)])
+    return found[start % STRIP :][: (call.n if stop is None else stop) - start]
 
 
 def weights(call: Call, head: int, rows: Index, columns: Index, total: Tensor) -> Tensor:

@@ -1,19 +1,15 @@
 """What kind of thing a head does, in numbers: one figure each for the patterns that are known by name.
 
-Shapes: n query positions; m key positions; r rows of a block. Rows that may look at one key only have no choice and are
-left out everywhere; a figure without any row is NaN.
+Rows that may look at one key only have no choice and are left out everywhere; a figure without any row is NaN.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
 from regard.looking.checkpoint import attention_of
-from regard.looking.formula import allowed, blocks, logsumexp, weights
 from regard.looking.kept import Call
+from regard.looking.sweep import Sums
 from regard.model.transformer import Transformer
 
 FEW = 20
@@ -50,19 +46,17 @@ class HeadMeasures:
         return self.induction_rows < FEW
 
 
-def measure(call: Call, ids: Sequence[int], model: Transformer | None) -> list[HeadMeasures]:
-    """One entry a head. ids: the tokens, for the induction score; model: for the share."""
+def measure(call: Call, model: Transformer | None, swept: Callable[[int], Sums]) -> list[HeadMeasures]:
+    """One entry a head. model: for the share; swept: each head's sums (sweep.py)."""
     lengths = output_lengths(call, model)
     total = sum(lengths)
     found = []
     for head in range(call.heads):
-        sums, counts = _sums(call, head, ids)
-        mean = {name: sums[name] / counts[name] if counts[name] else math.nan for name in sums}
+        sums = swept(head)
+        mean = {name: sums.values[name] / rows if rows else math.nan for name, rows in sums.rows.items()}
         share = lengths[head] / total if total > 0 else math.nan
-        rows = counts["induction"]
-        found.append(
-            HeadMeasures(site=call.site, layer=call.layer, head=head, **mean, induction_rows=rows, share=share)
-        )
+        few = sums.rows["induction"]
+        found.append(HeadMeasures(site=call.site, layer=call.layer, head=head, **mean, induction_rows=few, share=share))
     return found
 
 
@@ -74,41 +68,3 @@ def output_lengths(call: Call, model: Transformer | None) -> list[float]:
     matrix = attention_of(model, call.site, call.layer).output.weight.detach().cpu().float()  # (width, heads * d)
     added = [out.float() @ matrix[:, h * d : (h + 1) * d].T for h, out in enumerate(call.out)]  # each (n, width)
     return [float(x.square().sum(dim=-1).sqrt().mean()) for x in added]
-
-
-def after_the_same(ids: Sequence[int]) -> Tensor:
-    """(n,) the position after the last earlier occurrence of each token, -1 where there is none."""
-    last: dict[int, int] = {}
-    found = []
-    for position, token in enumerate(ids):
-        found.append(last.get(token, -2) + 1)
-        last[token] = position
-    return torch.tensor(found)
-
-
-def _sums(call: Call, head: int, ids: Sequence[int]) -> tuple[dict[str, float], dict[str, int]]:
-    """Sums over rows and how many rows they are over, by measure."""
-    total = logsumexp(call, head)
-    sums = dict.fromkeys(("entropy", "previous", "itself", "first", "induction", "distance"), 0.0)
-    counts = dict.fromkeys(sums, 0)
-    square = call.site == "self" and call.n == call.m
-    key = torch.arange(call.m)
-    for rows in blocks(call.n, call.m):
-        may = allowed(call.mask, rows, slice(None))
-        keys = may.sum(dim=-1)
-        free = keys > 1
-        query = torch.arange(call.n)[rows][free]
-        w, may, keys = weights(call, head, rows, slice(None), total[rows])[free], may[free], keys[free]  # w (r, m)
-        per_row: dict[str, Tensor] = {}
-        per_row["entropy"] = torch.special.entr(w).sum(dim=-1) / keys.double().log()
-        per_row["first"] = w[:, 0]
-        if square:
-            target = {"itself": query, "previous": query - 1, "induction": after_the_same(ids)[query]}
-            for name, at in target.items():
-                exists = (at >= 0) & may.gather(1, at.clamp(min=0)[:, None])[:, 0]
-                per_row[name] = w.gather(1, at.clamp(min=0)[:, None])[exists, 0]
-            per_row["distance"] = (w * (query[:, None] - key[None, :]).abs()).sum(dim=-1)
-        for name, values in per_row.items():
-            sums[name] += float(values.sum())
-            counts[name] += len(values)
-    return sums, counts

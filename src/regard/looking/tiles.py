@@ -37,7 +37,8 @@ def level(call: Call, head: int, what: What, total: Tensor, value_norms: Tensor 
     strips = []
     high = 2**z * max(1, (1 << 22) // (2**z * call.m))  # rows of a strip, a multiple of the cell's height
     for start in range(0, call.n, high):
-        cells = exact(call, head, what, slice(start, min(call.n, start + high)), slice(None), total, value_norms)
+        rows = slice(start, min(call.n, start + high))
+        cells = exact(call, head, what, rows, slice(None), total[rows], value_norms)
         strips.append(shrink(cells, z, what))
     return np.concatenate(strips)
 
@@ -48,10 +49,11 @@ def exact(
 ) -> Array:  # fmt: skip
     """Level 0: (r, c) float32 of the float64 recomputation; `masked` where a query may not look.
 
-    value_norms: (m,) sizes of the values after the output matrix, for contributions only.
+    total: (r,) log-sum-exp of these rows. value_norms: (m,) sizes of the values after the output matrix, for
+    contributions only.
     """
     plain = what == "scores"  # means and contributions are made of weights
-    cells = scores(call, head, rows, columns) if plain else weights(call, head, rows, columns, total[rows])
+    cells = scores(call, head, rows, columns) if plain else weights(call, head, rows, columns, total)
     if what == "contributions":
         assert value_norms is not None
         cells *= value_norms[columns]

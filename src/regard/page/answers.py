@@ -16,7 +16,6 @@ from regard.errors import RegardError, printable
 from regard.looking.checkpoint import attention_of
 from regard.looking.formula import value_norms
 from regard.looking.kept import Call, Readings
-from regard.looking.measures import measure
 from regard.looking.palette import CIVIDIS
 from regard.looking.record import Recording
 from regard.looking.tiles import SIDE, finest_kept, size_at
@@ -50,6 +49,15 @@ def answer(recording: Recording, path: str) -> Answer:
     if isinstance(found, bytes):
         return Answer(found, "application/octet-stream")
     return Answer(json.dumps(_plain(found), ensure_ascii=False, allow_nan=False).encode(), "application/json")
+
+
+def takes_long(recording: Recording, path: str) -> bool:
+    """Whether an answer needs a pass over a whole matrix, or the model; a tile of cells needs neither."""
+    name, *words = path.split("/")
+    if name != "tile":
+        return name in SLOW
+    zoom = words[4] if len(words) > 4 and words[4].isdecimal() else "0"
+    return int(zoom[:9]) >= max(1, finest_kept(recording.n, recording.n))
 
 
 def shape_of(name: str) -> str:
@@ -109,8 +117,7 @@ def proof(recording: Recording) -> dict[str, Any]:
 
 
 def measures(recording: Recording, site: str, layer: int) -> list[dict[str, Any]]:
-    found = measure(recording.kept.call(site, layer), recording.tokens.ids, recording.model)
-    return [asdict(one) | {"few": one.few} for one in found]
+    return [asdict(one) | {"few": one.few} for one in recording.measures(site, layer)]
 
 
 # one head
@@ -224,6 +231,7 @@ QUESTIONS: dict[str, Question] = {
     "near": ((str, int, int), near),
 }
 """Each question's name, the kinds of its parts, and who answers."""
+SLOW = {"measures", "position", "lens", "space", "near"}
 
 
 def every_question(recording: Recording, heads: Sequence[tuple[int, int]]) -> list[str]:

@@ -1,9 +1,11 @@
 """What the page looks at: recordings by their keys, and new ones of what is typed.
 
-The model has one worker; tiles and rows come from a small pool and never wait for it (looking.md 5).
+The model has one worker; tiles and rows come from a small pool and never wait for it (looking.md 5), nor for passes
+over whole matrices, which have a pool of one.
 """
 
 import asyncio
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +14,8 @@ from typing import Any
 
 from regard.looking.edit import Edit
 from regard.looking.record import Recording
-from regard.page.answers import Answer, answer
+from regard.looking.stopping import while_wanted
+from regard.page.answers import Answer, answer, takes_long
 from regard.page.effects import effect_of
 from regard.page.worker import ENDED, LIMIT, REPLACED, Declined, Job, Worker, too_long
 
@@ -21,7 +24,7 @@ KEPT = 8
 MOST_BYTES = 2 << 30
 """Of all recordings together, as long as there is more than one."""
 MOST_ASKED = 256
-"""Questions that wait for the pool."""
+"""Questions that wait for the pools."""
 MOST_CLIENTS = 256
 """Clients whose last number is remembered."""
 MOST_TEXT = 64 << 10
@@ -44,7 +47,11 @@ class Studio:
         """
         self.name, self._look, self._notices, self._answering = name, look, notices, answering
         self._limit, self._proves, self.worker = limit, proves, Worker(limit)
-        self._pool: ThreadPoolExecutor | None = ThreadPoolExecutor(2, "regard tiles")
+        self._pools: dict[bool, ThreadPoolExecutor] = {
+            False: ThreadPoolExecutor(2, "regard tiles"),
+            True: ThreadPoolExecutor(1, "regard sweeps"),
+        }
+        """By whether an answer takes long: what is on the screen never waits behind a pass over a whole matrix."""
         self._asked = self._given = 0
         self._recordings: OrderedDict[str, Recording] = OrderedDict()
         """The one asked for last is the last."""
@@ -109,27 +116,33 @@ class Studio:
         return {"badge": recording.badge}
 
     async def answer(self, key: str, rest: str) -> Answer:
-        """What the recording itself answers, in the pool."""
-        recording = self.recording(key)
-        if self._pool is None:
+        """What the recording itself answers, in a pool; it ends early when nobody waits for it any more."""
+        recording, gone = self.recording(key), threading.Event()
+        if not self._pools:
             raise Declined(*ENDED)
         if self._asked >= MOST_ASKED:
             raise Declined(503, "too much is asked at once; try again in a moment")
         self._asked += 1
         try:
             async with asyncio.timeout(self._limit):
-                return await asyncio.wrap_future(self._pool.submit(self._answering, recording, rest))
+                pool = self._pools[takes_long(recording, rest)]
+                return await asyncio.wrap_future(pool.submit(self._answered, gone, recording, rest))
         except TimeoutError:
             raise too_long(self._limit) from None
         finally:
+            gone.set()
             self._asked -= 1
+
+    def _answered(self, gone: threading.Event, recording: Recording, rest: str) -> Answer:
+        with while_wanted(lambda: not gone.is_set()):
+            return self._answering(recording, rest)
 
     def stop(self) -> None:
         """Ends all that runs or waits, without waiting for it."""
         self.worker.close()
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
+        pools, self._pools = self._pools, {}
+        for pool in pools.values():
+            pool.shutdown(wait=False, cancel_futures=True)
 
     async def close(self) -> None:
         """The same, and gives the model's thread a moment to end."""

@@ -1,0 +1,121 @@
+"""All that is known of a head's whole matrix, from one pass over its rows: log-sum-exps, the zoomed-out picture, sums.
+
+Nothing n x m is kept. Shapes: n query positions; m key positions; r rows of a strip; c keys that they may look at.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from regard.looking.formula import Strip, allowed, strips
+from regard.looking.kept import Call
+from regard.looking.stopping import stop_if_unwanted
+from regard.looking.tiles import finest_kept, size_at
+
+MEASURED = ("entropy", "first", "previous", "itself", "induction", "distance")
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Of one head's measures (measures.py), over rows that may look at more than one key."""
+
+    values: dict[str, float]
+    rows: dict[str, int]
+    """How many each is over."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Of one head."""
+
+    total: Tensor
+    """(n,) float64, the log-sum-exp of each row."""
+    level: Array
+    """At the first zoom that is kept: float32, the largest weight of each square, NaN where all of it is masked."""
+    sums: Sums
+
+
+def sweep(call: Call, head: int, ids: Sequence[int]) -> Sweep:
+    """ids: the tokens, for the induction score. Ends early by Stopped where nobody waits for it any more."""
+    z = finest_kept(call.n, call.m)
+    level = np.full((size_at(z, call.n), size_at(z, call.m)), math.nan, np.float32)
+    sums = Sums(dict.fromkeys(MEASURED, 0.0), dict.fromkeys(MEASURED, 0))
+    targets, total = _targets(call, ids), torch.empty(call.n, dtype=torch.float64)
+    for strip in strips(call, head):
+        stop_if_unwanted()
+        total[strip.rows] = strip.total
+        for name, values in _measured(call, strip, targets).items():
+            sums.values[name] += float(values.sum())
+            sums.rows[name] += len(values)
+        squares = _largest(strip, z)
+        level[strip.rows.start >> z :][: len(squares), : squares.shape[1]] = squares
+    return Sweep(total, level, sums)
+
+
+def _largest(strip: Strip, z: int) -> Array:
+    """The largest weight of each 2^z x 2^z square: the exponential is taken of the largest alone. Changes the strip."""
+    step = 1 << z
+    entering = strip.entering.sub_((strip.total - strip.largest)[:, None])
+    rows, columns = (-size % step for size in entering.shape)
+    if rows or columns:
+        entering = pad(entering, (0, columns, 0, rows), value=-math.inf)
+    high, wide = (size >> z for size in entering.shape)
+    largest = entering.view(high, step, -1).amax(dim=1).view(high, wide, step).amax(dim=2)
+    return torch.where(largest > -math.inf, largest.exp(), math.nan).float().numpy()
+
+
+def _targets(call: Call, ids: Sequence[int]) -> dict[str, Tensor]:
+    """Which key each measure reads in each row, (n,), negative where it has none; empty where rows are no columns."""
+    if call.site != "self" or call.n != call.m:
+        return {}
+    query = torch.arange(call.n)
+    return {"itself": query, "previous": query - 1, "induction": after_the_same(ids)}
+
+
+def after_the_same(ids: Sequence[int]) -> Tensor:
+    """(n,) the position after the last earlier occurrence of each token, -1 where there is none."""
+    last: dict[int, int] = {}
+    found = []
+    for position, token in enumerate(ids):
+        found.append(last.get(token, -2) + 1)
+        last[token] = position
+    return torch.tensor(found)
+
+
+def _measured(call: Call, strip: Strip, targets: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Each measure's values in those rows that have one."""
+    may = allowed(call.mask, strip.rows, slice(0, strip.entering.shape[1]))
+    keys = may.sum(dim=-1)
+    free = keys > 1
+    shares, sums = strip.shares, strip.sums
+    found = {"entropy": (_entropy(strip) / keys.double().log())[free], "first": (shares[:, 0] / sums)[free]}
+    for name, keys_read in targets.items():
+        at = keys_read[strip.rows]
+        inside = at.clamp(min=0, max=shares.shape[1] - 1)[:, None]
+        exists = free & (at >= 0) & (at < shares.shape[1]) & may.gather(1, inside)[:, 0]
+        found[name] = (shares.gather(1, inside)[:, 0] / sums)[exists]
+    if targets:
+        found["distance"] = (_distance(call, strip) / sums)[free]
+    return found
+
+
+def _entropy(strip: Strip) -> Tensor:
+    """-sum_j w log w = log(sum) - sum_j w_j s_j, s_j the score minus the row's largest; masked: 0 x -inf, left out."""
+    return strip.sums.log() - (strip.shares * strip.entering).nansum(dim=-1) / strip.sums
+
+
+def _distance(call: Call, strip: Strip) -> Tensor:
+    """sum_j share_j |i - j|, (r,)."""
+    key = torch.arange(strip.shares.shape[1], dtype=torch.float64)
+    query = torch.arange(strip.rows.start, strip.rows.stop, dtype=torch.float64)
+    if call.mask.kind == "causal":  # no key lies after the query
+        return query * strip.sums - strip.shares @ key
+    return (strip.shares * (query[:, None] - key[None, :]).abs()).sum(dim=-1)
