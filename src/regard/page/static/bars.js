@@ -1,101 +1,12 @@
-// A strip of bars, and what pictures share: one Tab stop, arrows inside, redrawn when the page looks different.
+// A strip of bars: one Tab stop, arrows choose, and the chosen number stands below as text.
 
+import {freshCanvas} from "./cells.js";
+import {arrowTo, digits, redrawing} from "./controls.js";
 import {element, fill, themeColour} from "./dom.js";
-import {exactNumber, shownNumber} from "./numbers.js";
+import {shownNumber} from "./numbers.js";
 
 const BAR_UP = "#3b7dbf"; // blue and orange: at least 3:1 on light and dark paper, told apart without red or green
 const BAR_DOWN = "#c96a00";
-
-/** A number as text, with the digits that name it exactly. */
-export function digits(value, show = shownNumber) {
-  if (value === null || value === undefined) return element("span", {class: "number quiet"}, "-");
-  return element("span", {class: "number", "data-value": exactNumber(value)}, show(value));
-}
-
-/**
- * Questions of which the newest wins: `place` is stale meanwhile, and where one fails the last good drawing is kept.
- * ask(question, then, waiting): question makes a promise, waiting says what is awaited where nothing is drawn yet.
- */
-export function asking(page, place, notice, retry) {
-  let newest = 0;
-  return {
-    async ask(question, then, waiting = "") {
-      const mine = ++newest;
-      place.classList.add("stale");
-      if (waiting) fill(notice, element("p", {class: "quiet"}, waiting));
-      try {
-        const answer = await question();
-        if (mine !== newest) return;
-        fill(notice);
-        then(answer);
-      } catch (error) {
-        if (mine !== newest) return;
-        page.refuse(fill(notice, element("div")).firstChild, error, retry);
-      }
-      place.classList.remove("stale");
-    },
-    forget() {
-      newest++;
-      place.classList.remove("stale");
-    },
-  };
-}
-
-/** Calls redraw when the place has another width, or the page other colours; returns what stops it. */
-export function whenLooksChange(node, redraw) {
-  let wide = node.clientWidth;
-  const sizes = new ResizeObserver(() => {
-    if (node.clientWidth === wide) return;
-    wide = node.clientWidth;
-    redraw();
-  });
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  sizes.observe(node);
-  dark.addEventListener("change", redraw);
-  return () => {
-    sizes.disconnect();
-    dark.removeEventListener("change", redraw);
-  };
-}
-
-/** A canvas that stays (and with it the focus), made as wide as its place and sharp; returns [context, width]. */
-export function freshCanvas(canvas, high) {
-  const wide = Math.max(1, canvas.parentNode.clientWidth || 320), ratio = window.devicePixelRatio || 1;
-  canvas.width = Math.round(wide * ratio);
-  canvas.height = Math.round(high * ratio);
-  canvas.style.width = `${wide}px`;
-  canvas.style.height = `${high}px`;
-  const context = canvas.getContext("2d");
-  context.scale(ratio, ratio);
-  return [context, wide];
-}
-
-/** One Tab stop for many buttons: arrows go from one to the next, and the page's own keys are not meant then. */
-export function rovingKeys(event, selector, back, on) {
-  const all = [...event.currentTarget.querySelectorAll(selector)], at = all.indexOf(event.target);
-  const next = {[on]: all[at + 1], [back]: all[at - 1], Home: all[0], End: all.at(-1)}[event.key];
-  if (at < 0 || !next) return;
-  event.preventDefault();
-  event.stopPropagation();
-  for (const one of all) one.tabIndex = one === next ? 0 : -1;
-  next.focus();
-}
-
-/** Whoever has the focus and a data-key has it again after everything was made anew. */
-export function keepFocus(place, redraw) {
-  const held = place.getRootNode().activeElement, key = held && place.contains(held) ? held.dataset.key : undefined;
-  redraw();
-  if (key !== undefined) place.querySelector(`[data-key="${key}"]`)?.focus({preventScroll: true});
-}
-
-/** Where an arrow key leads on a picture of so many things in a row, or null for another key. */
-export function arrowTo(event, at, count) {
-  const by = {ArrowRight: 1, ArrowLeft: -1, PageDown: 10, PageUp: -10, Home: -Infinity, End: Infinity}[event.key];
-  if (by === undefined) return null;
-  event.preventDefault();
-  event.stopPropagation();
-  return Math.max(0, Math.min(count - 1, at + by));
-}
 
 /**
  * Bars on a canvas: arrows or a click choose one, and its number stands below as text. name(at): what a bar is of.
@@ -143,7 +54,7 @@ export function barStrip({label, name, choose = null, unit = "", high = 72}) {
   });
   return {
     node,
-    destroy: whenLooksChange(node, paint),
+    destroy: redrawing(node, paint).stop,
     draw(next) {
       given = next;
       at = Math.max(0, Math.min(next.values.length - 1, next.at ?? at));

@@ -22,6 +22,12 @@ export function tokenName(facts, at) {
   return element("bdi", {class: `token ${facts.tokens.kinds[at]}`}, facts.tokens.labels[at]);
 }
 
+/** A name of at most so many signs; one that is cut ends in an ellipsis. */
+export function shortened(label, most) {
+  const signs = [...label];
+  return signs.length > most ? `${signs.slice(0, most - 1).join("")}…` : label;
+}
+
 /** A colour of the page's style sheet by its name, such as "--ink": canvases read it anew when they are drawn. */
 export function themeColour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();

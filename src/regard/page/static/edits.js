@@ -1,6 +1,7 @@
 // Edits: what the model would have said with parts of it taken out, in a list that stands in the address.
 
-import {asking, barStrip, digits, keepFocus, rovingKeys} from "./bars.js";
+import {barStrip} from "./bars.js";
+import {asking, digits, keepFocus, numberCell, plainButton, rovingKeys} from "./controls.js";
 import {element, fill, tokenName} from "./dom.js";
 import {shortNumber} from "./numbers.js";
 
@@ -125,8 +126,6 @@ function editsControls({facts, state, say}) {
     return {layer: Math.min(layer, facts.layers - 1), head: Math.min(head, facts.heads - 1),
       row: row < 0 ? most : Math.min(row, most), column: Math.max(0, Math.min(column, most))};
   };
-  const button = (text, onclick, more = {}) =>
-    element("button", {type: "button", class: "plain", onclick, ...more}, text);
   const words = () => (state.get().edits ?? "").split(";").filter(Boolean);
   const set = (list) => state.set({edits: list.join(";")});
   const sign = element("select", {"aria-label": "edit", onchange: () => show()},
@@ -141,9 +140,9 @@ function editsControls({facts, state, say}) {
   const places = {row: place("row"), column: place("column")}, where = element("span", {class: "quiet"});
   const about = element("p", {class: "quiet small"}), list = element("ol", {class: "edits-list"});
   const left = element("p", {class: "failed"});
-  const undo = button("undo the last", () => set(words().slice(0, -1)), {"data-undo": true});
-  const clear = button("undo all", () => set([]));
-  const add = button("add this edit", () => {
+  const undo = plainButton("undo the last", () => set(words().slice(0, -1)), {"data-undo": true});
+  const clear = plainButton("undo all", () => set([]));
+  const add = plainButton("add this edit", () => {
     const word = editsWord(sign.value, now());
     if (words().includes(word)) say("this edit is in the list already");
     else set([...words(), word]);
@@ -160,7 +159,7 @@ function editsControls({facts, state, say}) {
       fill(token, tokenName(facts, at[name]));
     }
     fill(list, ...edits.map((one) => element("li", {}, ...editsName(facts, one), " ",
-      button("remove", () => set(words().filter((word) => word !== one.word))))));
+      plainButton("remove", () => set(words().filter((word) => word !== one.word))))));
     [undo.hidden, clear.hidden] = [!words().length, !words().length];
     fill(left, unread.length ? `Left out, as this run has no such place: ${unread.join(", ")}` : null);
   }
@@ -186,8 +185,7 @@ function editsEffect(page) {
     start += by * EDITS_ROWS;
     draw(held);
   };
-  const button = (text, by) => element("button", {type: "button", class: "plain", onclick: () => turn(by)}, text);
-  const back = button("‹ back", -1), on = button("on ›", 1), said = element("span", {class: "quiet number"});
+  const back = plainButton("‹ back", () => turn(-1)), on = plainButton("on ›", () => turn(1)), said = element("span", {class: "quiet number"});
   const node = element("div", {class: "stack"}, summary, strip.node,
     element("div", {class: "row"}, back, on, said, element("label", {}, "in ", select)), table, both);
 
@@ -237,7 +235,7 @@ function editsTable(page, {change, divergence, before, after}, places, at, choos
   const rows = places.map((i) => element("tr", {class: i === at ? "chosen" : null},
     element("th", {scope: "row"}, keyOf(i)),
     element("td", {}, change[i] === null ? "no truth here" : editsToken(labels[i + 1] ?? "")),
-    element("td", {}, digits(change[i])), element("td", {}, digits(divergence[i])),
+    numberCell(change[i]), numberCell(divergence[i]),
     editsLikeliest(before[i]), editsLikeliest(after[i])));
   const names = ["position, token", "what came next", "change of its log p, nats", "KL, nats", "likeliest before",
     "likeliest after: edited run"];

@@ -1,84 +1,15 @@
-// View 3, lines through the text from one token; and what a row or column of a head is as numbers and as a table.
+// View 3, lines through the text from one token: in reading order, where does it look?
 
-import {readTile} from "./ask.js";
+import {cellHatch, cellInk} from "./cells.js";
+import {choiceOf, digits, formOf, plainButton, redrawing} from "./controls.js";
 import {element, fill, themeColour, tokenName} from "./dom.js";
-import {columnOf, readVectors, rowOf, strongest} from "./exact.js";
-import {cellHatch, choiceOf, formOf, plainButton, redrawing} from "./heads.js";
-import {exactNumber, shortNumber, shownNumber} from "./numbers.js";
+import {exactNumber, shortNumber} from "./numbers.js";
+import {lineTable, lineTotal, lineWeights, ROWS_WHOLE} from "./rows.js";
 
-const LINES_SIDE = 256; // cells on a tile's side
-const LINES_WHOLE = 2048; // tokens up to which a head's vectors are read whole
 const LINES_WINDOW = 256; // tokens in the picture
 const LINES_HEADS = 7; // at most 7 x 256 lines: under 2000
 const LINES_COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"]; // Okabe-Ito; the last is ink
 const LINES_DASHES = [[], [9, 4], [2, 3], [10, 3, 2, 3], [5, 5], [16, 4], [1, 5]];
-
-/** A number to be read, selected and copied. */
-export function numberNode(value, name = "span", show = shownNumber) {
-  return element(name, {class: "number", "data-value": exactNumber(value)}, show(value));
-}
-
-/** The sum of what is allowed. */
-export const lineTotal = (values) => values.reduce((sum, value) => (Number.isNaN(value) ? sum : sum + value), 0);
-
-/** The head's vectors, or null where they are too many or not there: a saved page may hold tiles only. */
-async function linesVectors(page, {site, layer, head}) {
-  if (Math.max(page.facts.n, page.facts.m) > LINES_WHOLE) return null;
-  const asked = page.ask.bytes(`${page.key}/vectors/${site}/${layer}/${head}`);
-  return asked.then(readVectors).catch(() => null);
-}
-
-/** Weights of a "row", or those that a "column" receives, NaN where not allowed: {weights, vectors or null}. */
-export async function lineWeights(page, {site, layer, head}, direction, at) {
-  const vectors = await linesVectors(page, {site, layer, head});
-  const isRow = direction === "row";
-  if (vectors) return {vectors, weights: isRow ? rowOf(vectors, at).weights : columnOf(vectors, at)};
-  const weights = new Float64Array(isRow ? page.facts.m : page.facts.n);
-  const [own, inside] = [Math.floor(at / LINES_SIDE), at % LINES_SIDE];
-  const count = Math.ceil(weights.length / LINES_SIDE);
-  const read = async (other) => {
-    const place = isRow ? `${own}/${other}` : `${other}/${own}`;
-    const tile = readTile(await page.ask.bytes(`${page.key}/tile/${site}/${layer}/${head}/weights/0/${place}`));
-    for (let k = 0; k < (isRow ? tile.columns : tile.rows); k++)
-      weights[other * LINES_SIDE + k] = tile.values[isRow ? inside * tile.columns + k : k * tile.columns + inside];
-  };
-  for (let first = 0; first < count; first += 4) // a few at a time: the tiles in view go before
-    await Promise.all([0, 1, 2, 3].filter((k) => first + k < count).map((k) => read(first + k)));
-  return {weights, vectors: null};
-}
-
-/**
- * The largest 20, the first token, the token itself, special ones, the rest and the sum.
- * columns: {name, values, adds}: only numbers that add up have a rest and a sum.
- */
-export function lineTable(facts, caption, columns, at) {
-  const {kinds} = facts.tokens;
-  const adding = columns.filter((column) => column.adds);
-  const largest = adding[0].values.map((_, j) =>
-    adding.reduce((most, {values}) => (Number.isNaN(most) || values[j] > most ? values[j] : most), NaN));
-  const top = strongest(largest, 20);
-  const isSpecial = (j) => !["text", "patch"].includes(kinds[j]);
-  const listed = [...new Set([...top, 0, at, ...[...kinds.keys()].filter(isSpecial).slice(0, 6)])];
-  const inTable = new Set(listed);
-  const name = (j, rank) => {
-    const kind = isSpecial(j) && kinds[j] !== "first" && kinds[j];
-    const all = [rank < top.length && rank + 1, j === 0 && "first token", j === at && "itself", kind];
-    return all.filter(Boolean).join(", ");
-  };
-  const left = [...largest.keys()].filter((j) => !Number.isNaN(largest[j]) && !inTable.has(j)).length;
-  const head = (scope, colspan, words) => element("th", {scope, colspan}, words);
-  const sums = (words, wanted) => element("tr", {}, head("row", 3, words), ...columns.map(({adds, values}) =>
-    adds ? numberNode(lineTotal(values.filter((_, j) => wanted(j))), "td") : element("td", {}, "-")));
-  const rows = listed.map((j, rank) => element("tr", {}, head("row", 1, name(j, rank)),
-    element("td", {class: "number"}, j), element("td", {}, tokenName(facts, j)),
-    ...columns.map(({values}) => numberNode(values[j], "td"))));
-  const names = ["", "at", "token", ...columns.map((column) => column.name)];
-  return element(
-    "table", {class: "numbers small"}, element("caption", {}, ...caption),
-    element("thead", {}, element("tr", {}, ...names.map((words) => head("col", 1, words)))),
-    element("tbody", {}, ...rows, sums(`rest: ${left} more`, (j) => !inTable.has(j)), sums("sum", () => true)),
-  );
-}
 
 /** "0.1,2.3" -> [[0, 1], [2, 3]]: those that exist, each once, at most 7. */
 function linesHeads({heads = "", layer, head}, facts) {
@@ -210,8 +141,8 @@ export function linesView(place, page) {
     }));
     const to = (from) => () => state.set({from: Math.max(0, Math.min(from, most))});
     fill(around, `Tokens ${now.from} to ${last} of ${n}.`,
-      now.from > 0 ? plainButton("earlier", "earlier tokens", to(now.from - 128)) : null,
-      last < n - 1 ? plainButton("later", "later tokens", to(now.from + 128)) : null);
+      now.from > 0 ? plainButton("earlier", to(now.from - 128), {"aria-label": "earlier tokens"}) : null,
+      last < n - 1 ? plainButton("later", to(now.from + 128), {"aria-label": "later tokens"}) : null);
   }
 
   function layChips() {
@@ -226,7 +157,7 @@ export function linesView(place, page) {
       pen.stroke();
       const rest = now.heads.filter((_, at) => at !== k);
       return element("span", {class: "lines-chip"}, sample, ` ${headName(pair)} `,
-        rest.length ? plainButton("×", `remove ${headName(pair)}`, () => setHeads(rest)) : null);
+        rest.length ? plainButton("×", () => setHeads(rest), {"aria-label": `remove ${headName(pair)}`}) : null);
     }));
   }
 
@@ -254,16 +185,16 @@ export function linesView(place, page) {
       after: "after these tokens"};
     for (const [name, node] of Object.entries(stubs)) {
       node.hidden = !shown.parts.some((parts) => parts[name] > 0);
-      const numbers = shown.parts.flatMap((parts, k) => [k ? " · " : " ", numberNode(parts[name], "span", shortNumber)]);
+      const numbers = shown.parts.flatMap((parts, k) => [k ? " · " : " ", digits(parts[name], shortNumber)]);
       fill(node, words[name], ...numbers);
     }
     fill(masses, ...shown.parts.map(({lines, drawn, first, before, after, others, fewer, total}, k) => {
       const share = (drawn + first) / total;
       return element("p", {class: "lines-line small"}, `${headName(heads[k])}: drawn: `,
         element("span", {class: "number lines-drawn", "data-value": exactNumber(share)}, linesPercent(share)),
-        by ? " of what the token receives: " : " of the row's mass: ", `${lines.length} lines `, numberNode(drawn),
-        ...(by ? [] : [", first token ", numberNode(first)]), "; others ", numberNode(before + after + others),
-        ` (${fewer} smaller ones here, and what is outside these tokens); together `, numberNode(total), ".");
+        by ? " of what the token receives: " : " of the row's mass: ", `${lines.length} lines `, digits(drawn),
+        ...(by ? [] : [", first token ", digits(first)]), "; others ", digits(before + after + others),
+        ` (${fewer} smaller ones here, and what is outside these tokens); together `, digits(total), ".");
     }));
     const columns = heads.map((pair, k) => ({name: headName(pair), values: weights[k], adds: true}));
     const caption = [`Token ${at} `, tokenName(facts, at), by ? " is looked at by" : " looks at"];
@@ -285,7 +216,7 @@ export function linesView(place, page) {
     const end = under >= 0 ? under : other >= 0 ? other : at;
     const [i, j] = by ? [end, at] : [at, end];
     fill(readout, `Row ${i} `, tokenName(facts, i), ` looks at column ${j} `, tokenName(facts, j), ": ",
-      ...heads.flatMap((pair, k) => [k ? "; " : "", `${headName(pair)}: weight `, numberNode(weights[k][end])]), ".");
+      ...heads.flatMap((pair, k) => [k ? "; " : "", `${headName(pair)}: weight `, digits(weights[k][end])]), ".");
     if (aloud) page.say(readout.textContent);
   }
 
@@ -326,7 +257,7 @@ export function linesView(place, page) {
     const hatch = cellHatch(pen);
     shown.weights.forEach((row, k) => spots.forEach((spot, t) => {
       const index = page.colourOf(row[now.from + t]);
-      pen.fillStyle = index < 0 ? hatch : `rgb(${page.palette.slice(3 * index, 3 * index + 3).join(",")})`;
+      pen.fillStyle = index < 0 ? hatch : cellInk(page.palette, index);
       pen.fillRect(spot.left, spot.bottom + 1 + 5 * k, spot.width, 4);
     }));
   }
@@ -388,7 +319,7 @@ export function linesView(place, page) {
       if (before?.asks === asks) return shown?.asks === asks ? tell() : undefined;
       clearTimeout(settle);
       if (shown) place.classList.add("stale");
-      settle = setTimeout(load, n > LINES_WHOLE ? 100 : 0); // of a long text, tokens that flash by are not asked for
+      settle = setTimeout(load, n > ROWS_WHOLE ? 100 : 0); // of a long text, tokens that flash by are not asked for
     },
     destroy() {
       alive = false;

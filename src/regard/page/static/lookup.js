@@ -1,6 +1,7 @@
 // Look-up inspector: how one row came about. Every number is made here, in double precision, from recorded vectors.
 
-import {asking, barStrip, digits, keepFocus, rovingKeys} from "./bars.js";
+import {barStrip} from "./bars.js";
+import {asking, choiceOf, digits, keepFocus, numberCell, plainButton, rovingKeys} from "./controls.js";
 import {element, fill, tokenName} from "./dom.js";
 import {mayLook, mixtureOf, readVectors, rowOf, strongest} from "./exact.js";
 import {exactNumber, NOT_ALLOWED, shownNumber} from "./numbers.js";
@@ -171,8 +172,6 @@ export function lookupView(place, page) {
   return {update, destroy};
 }
 
-const lookupButton = (text, onclick, more = {}) =>
-  element("button", {type: "button", class: "plain", onclick, ...more}, text);
 const lookupInput = (onchange, more) =>
   element("input", {type: "number", onchange: (event) => onchange(event.target.valueAsNumber), ...more});
 
@@ -190,8 +189,7 @@ function lookupControls(page, chosen) {
     tryOut({changes: Number.isFinite(x) ? {...others, [chosen()]: x} : others});
   };
   const query = lookupInput(goTo, {min: 0, max: last}), name = element("span"), banner = element("div");
-  const sort = element("select", {onchange: () => state.set({sort: sort.value})},
-    ...LOOKUP_SORTS.map((one) => element("option", {value: one}, one)));
+  const [sortLabel, sort] = choiceOf("sort by", LOOKUP_SORTS.map((one) => [one, one]), (by) => state.set({sort: by}), null);
   const range = element("input", {type: "range", min: -3, max: 3, step: 0.1, "aria-label": "temperature, in doublings",
     oninput: () => heat(2 ** range.valueAsNumber)});
   const temperature = lookupInput(heat, {min: 0.01, max: 100, step: "any"});
@@ -199,10 +197,10 @@ function lookupControls(page, chosen) {
   return {
     banner,
     node: element("div", {class: "row"},
-      lookupButton("‹ before", () => goTo(now().i - 1)),
+      plainButton("‹ before", () => goTo(now().i - 1)),
       element("label", {}, "query token ", query),
-      lookupButton("after ›", () => goTo(now().i + 1)), name,
-      element("label", {}, "sort by ", sort)),
+      plainButton("after ›", () => goTo(now().i + 1)), name,
+      sortLabel),
     tried: element("fieldset", {class: "row lookup-try"}, element("legend", {class: "quiet small"}, "What if"),
       element("label", {}, "temperature ", range, " ", temperature), element("label", {}, numberName, number)),
     show({row, layer, head, sort: by}, vectors, found, c) {
@@ -218,7 +216,7 @@ function lookupControls(page, chosen) {
       const tried = `: temperature ${found.temperature}${found.changed ? ", another query" : ""}. `;
       fill(banner, found.whatIf ? element("p", {class: "lookup-banner"}, element("strong", {}, "What if"), tried,
         "These are not the model's numbers. ",
-        lookupButton("back to the recorded numbers", () => state.set({whatif: ""}))) : null);
+        plainButton("back to the recorded numbers", () => state.set({whatif: ""}))) : null);
     },
   };
 }
@@ -245,9 +243,9 @@ function lookupAbout(page, vectors, {i, weights, total, largest, whatIf}) {
 }
 
 function lookupCell(value, name = "") {
-  if (value === null) return element("td", {class: "number quiet"}, "-");
-  const look = {class: `number ${Number.isNaN(value) ? "quiet" : name}`, "data-value": exactNumber(value)};
-  return element("td", look, shownNumber(value));
+  const cell = numberCell(value), look = Number.isNaN(value) ? "quiet" : name;
+  if (look) cell.classList.add(look);
+  return cell;
 }
 
 function lookupShare(weight) {
@@ -271,7 +269,7 @@ function lookupHead(vectors, {whatIf, changed, temperature}) {
 
 function lookupLine(page, line, open, stop, step) {
   const when = line.at > step ? "lookup-later" : line.at === step && line.allowed ? "lookup-now" : "";
-  const key = lookupButton(`${line.j} `, () => page.state.set({column: open ? -1 : line.j}), {
+  const key = plainButton(`${line.j} `, () => page.state.set({column: open ? -1 : line.j}), {
     class: "plain lookup-key", "data-key": line.j, tabindex: stop ? 0 : -1, "aria-expanded": String(open)});
   key.append(tokenName(page.facts, line.j));
   const mask = element("td", {class: line.allowed ? "" : "quiet"}, line.allowed ? "allowed" : NOT_ALLOWED);
@@ -317,7 +315,7 @@ function lookupProducts(page, {d, key}, query, {j, dot}) {
   const go = () => page.state.set({layer: layer - 1, row: j, column: -1});
   return element("tr", {}, element("td", {colspan: 9, class: "lookup-products"}, "q·k = ", digits(dot),
     ", largest products first:", element("ul", {}, ...items),
-    layer ? lookupButton(`follow token ${j} into layer ${layer - 1}`, go) : null));
+    layer ? plainButton(`follow token ${j} into layer ${layer - 1}`, go) : null));
 }
 
 function lookupSteps(page) {
@@ -326,8 +324,8 @@ function lookupSteps(page) {
   const go = (step) => page.state.set({step: step >= all ? "" : String(Math.max(0, step))}, {replace: true});
   return {
     node: element("div", {class: "row", role: "group", "aria-label": "step through the running sum"},
-      lookupButton("from nothing", () => go(0)), lookupButton("‹ one back", () => go(now - 1)),
-      lookupButton("one more ›", () => go(now + 1)), lookupButton("all", () => go(all)), text),
+      plainButton("from nothing", () => go(0)), plainButton("‹ one back", () => go(now - 1)),
+      plainButton("one more ›", () => go(now + 1)), plainButton("all", () => go(all)), text),
     show(state, {steps}) {
       all = steps.length;
       now = /^\d+$/.test(state.step ?? "") ? Math.min(all, Number(state.step)) : all;

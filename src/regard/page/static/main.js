@@ -1,6 +1,7 @@
 // The page: what is looked at above, one view below it, all of it in the address.
 
 import {remembering, serverAnswers, storedAnswers, Refusal} from "./ask.js";
+import {cellBar} from "./cells.js";
 import {element, fill} from "./dom.js";
 import {editsPanel} from "./edits.js";
 import {headsView} from "./heads.js";
@@ -190,11 +191,7 @@ function choicesOf(page, now) {
 
 /** The fixed scale as a bar with its numbers. */
 function colourBar(page, scale) {
-  const canvas = element("canvas", {width: 256, height: 1, class: "page-bar", role: "img", "aria-label": "the colour scale"});
-  const context = canvas.getContext("2d");
-  const pixels = context.createImageData(256, 1);
-  for (let at = 0; at < 256; at++) pixels.data.set([page.palette[3 * at], page.palette[3 * at + 1], page.palette[3 * at + 2], 255], 4 * at);
-  context.putImageData(pixels, 0, 0);
+  const canvas = cellBar(page.palette, 256, "page-bar");
   const ends = scale === "log" ? ["1e-6", "1e-3", "1"] : ["0", "0.5", "1"];
   return element("span", {class: "page-scale"}, canvas, element("span", {class: "page-ticks number small quiet"}, ...ends.map((end) => element("span", {}, end))));
 }

@@ -1,40 +1,18 @@
 // View 2: one head's matrix by squares of 256 cells on a canvas: exactly how much any token looks at any other.
 
 import {readTile} from "./ask.js";
+import {cellColours, cellHatch, cellInk, cellPicture, cellRuler, cellScaleBar} from "./cells.js";
+import {choiceOf, digits, formOf, noticeOf, plainButton, redrawing} from "./controls.js";
 import {element, fill, themeColour, tokenName} from "./dom.js";
 import {rowOf} from "./exact.js";
-import {cellColours, cellHatch, cellPicture, cellRuler, cellScaleBar, choiceOf, formOf, noticeOf, plainButton, redrawing} from "./heads.js";
-import {lineTable, lineTotal, lineWeights, numberNode} from "./lines.js";
+import {MATRIX_CLOSEST, matrixBound, matrixCell, matrixFrame} from "./frame.js";
+import {lineTable, lineTotal, lineWeights} from "./rows.js";
 
 const MATRIX_SIDE = 256; // cells on a tile's side
-const MATRIX_CLOSEST = -4; // zoom 0 and more is the level of the tiles; below it, level 0 in larger cells
 const MATRIX_KEPT = 64; // tiles
 const MATRIX_ASKED = 12; // tiles at once
 const MATRIX_NAMES = {weights: "weight", scores: "score", contributions: "contribution"};
 const MATRIX_KEYS = "Arrow keys move the focused cell, with shift the view; + and - zoom; Enter looks up the row";
-
-const matrixCell = (zoom, ratio) => Math.max(1, Math.round(2 ** (1 + Math.max(0, -zoom)) * ratio));
-const matrixBound = (at, most) => Math.min(Math.max(0, at), most);
-
-/** What is seen: whole cells of whole device pixels, so that a pixel tells its number. Lengths in device pixels. */
-function matrixFrame({n, m}, here, wide) {
-  const ratio = window.devicePixelRatio || 1;
-  const last = Math.ceil(Math.log2(Math.max(n, m)));
-  const [left, top, strip, gap] = [...(wide < 560 ? [64, 56] : [112, 84]), 12, 4].map((size) => Math.round(size * ratio));
-  const room = [wide * ratio - left - strip - gap, Math.min(720, Math.max(220, window.innerHeight * 0.6)) * ratio];
-  const fits = (zoom) =>
-    [m, n].every((size, k) => Math.ceil(size / 2 ** Math.max(0, zoom)) * matrixCell(zoom, ratio) <= room[k]);
-  let fit = MATRIX_CLOSEST;
-  while (fit < last && !fits(fit)) fit++;
-  const zoom = Math.min(last, Math.max(MATRIX_CLOSEST, here.zoom ?? fit));
-  const [level, step, cell] = [Math.max(0, zoom), 2 ** Math.max(0, zoom), matrixCell(zoom, ratio)];
-  const [columns, rows] = [Math.ceil(m / step), Math.ceil(n / step)];
-  const [across, down] = [columns, rows].map((count, k) => Math.min(count, Math.max(1, Math.floor(room[k] / cell))));
-  const x = matrixBound(Math.floor((here.left ?? 0) / step), columns - across);
-  const y = matrixBound(Math.floor((here.top ?? 0) / step), rows - down);
-  const size = [left + across * cell + gap + strip, top + down * cell + gap + strip];
-  return {ratio, last, left, top, strip, fit, zoom, level, step, cell, columns, rows, across, down, x, y, size};
-}
 
 export function matrixView(place, page) {
   const {facts, state, facts: {n, m}} = page;
@@ -53,12 +31,14 @@ export function matrixView(place, page) {
   const whats = Object.keys(MATRIX_NAMES).map((what) => [what, what, what === "contributions" && !facts.model]);
   const [whatLabel, whatSelect] = choiceOf("show", whats, (what) => state.set({what}));
   const goto = element("input", {class: "small matrix-goto", placeholder: "i,j", "aria-label": "row, column", "data-go": true});
+  const named = (text, name, onclick) => plainButton(text, onclick, {"aria-label": name});
   fill(
     place, element("h2", {}, "Exactly how much does each token look at each other one?"),
     element("p", {class: "quiet"}, "A row is the token that looks, a column the token looked at. " +
       `Click a cell, drag to move. ${MATRIX_KEYS}.`),
-    element("div", {class: "row"}, whatLabel, plainButton("−", "zoom out", () => zoomBy(1)), plainButton("+", "zoom in", () =>
-      zoomBy(-1)), plainButton("all", "show all", () => move({zoom: undefined, left: 0, top: 0})), formOf(goto, "go", goTo)),
+    element("div", {class: "row"}, whatLabel, named("−", "zoom out", () => zoomBy(1)),
+      named("+", "zoom in", () => zoomBy(-1)), named("all", "show all", () => move({zoom: undefined, left: 0, top: 0})),
+      formOf(goto, "go", goTo)),
     complaint, words, stage, readout, strips, status, bar, focusStatus, element("div", {class: "scroll"}, table),
   );
   const {soon, stop} = redrawing(stage, draw);
@@ -144,8 +124,8 @@ export function matrixView(place, page) {
     for (const [token, value] of isRow ? sums.rows : sums.received) {
       const k = Math.floor(token / f.step) - (isRow ? f.y : f.x);
       if (k < 0 || k >= (isRow ? f.down : f.across)) continue;
-      const [first, place] = [3 * at(Math.min(1, value)), k * f.cell];
-      pen.fillStyle = `rgb(${rgb.slice(first, first + 3).join(",")})`;
+      const place = k * f.cell;
+      pen.fillStyle = cellInk(rgb, at(Math.min(1, value)));
       if (isRow) pen.fillRect(f.size[0] - f.strip, f.top + place, f.strip, f.cell);
       else pen.fillRect(f.left + place, f.size[1] - f.strip, f.cell, f.strip);
     }
@@ -187,7 +167,7 @@ export function matrixView(place, page) {
   function valueAt(level, i, j) {
     const [r, c] = [i >> level, j >> level];
     const {cells, error} = tile(level, Math.floor(r / MATRIX_SIDE), Math.floor(c / MATRIX_SIDE));
-    if (cells) return numberNode(cells.values[(r % MATRIX_SIDE) * cells.columns + (c % MATRIX_SIDE)]);
+    if (cells) return digits(cells.values[(r % MATRIX_SIDE) * cells.columns + (c % MATRIX_SIDE)]);
     return error ? "(could not be read)" : "…";
   }
 
@@ -230,7 +210,7 @@ export function matrixView(place, page) {
     if (own) {
       const sum = lineTotal(own.weights);
       sums.rows.set(row, sum);
-      strips.append(`Strip on the right: row ${row} sums to `, numberNode(sum), ". ");
+      strips.append(`Strip on the right: row ${row} sums to `, digits(sum), ". ");
       const columns = [{name: "weight", values: own.weights, adds: true}];
       const norms = own.vectors?.valueNorms;
       if (own.vectors) columns.push({name: "score", values: rowOf(own.vectors, row).scores});
@@ -240,7 +220,7 @@ export function matrixView(place, page) {
     if (received) {
       const [sum, rows] = [lineTotal(received), received.filter((weight) => !Number.isNaN(weight)).length];
       sums.received.set(column, sum / rows);
-      strips.append(`Strip below: column ${column} receives `, numberNode(sum), ", a mean of ", numberNode(sum / rows),
+      strips.append(`Strip below: column ${column} receives `, digits(sum), ", a mean of ", digits(sum / rows),
         ` over the ${rows} rows that may look at it `, element("span", {class: "derived"}, "Derived"));
     }
     soon();

@@ -1,8 +1,10 @@
 // Prediction strip: what the model expected at every place, and what a lens reading of each layer says of it.
 
-import {asking, barStrip, digits, freshCanvas, keepFocus, rovingKeys, whenLooksChange} from "./bars.js";
+import {barStrip} from "./bars.js";
+import {freshCanvas} from "./cells.js";
+import {asking, choiceOf, digits, keepFocus, numberCell, plainButton, redrawing, rovingKeys} from "./controls.js";
 import {element, fill, themeColour, tokenName} from "./dom.js";
-import {exactNumber, shortNumber, shownNumber} from "./numbers.js";
+import {exactNumber, shortNumber} from "./numbers.js";
 
 const PREDICTION_BLOCK = 256; // positions whose outputs are read at once
 const PREDICTION_LENS = 16; // and whose lens readings are
@@ -153,22 +155,19 @@ function predictionKnown(page) {
 }
 
 function predictionControls({facts, state}, now, known, choose) {
-  const button = (text, onclick) => element("button", {type: "button", class: "plain", onclick}, text);
   const go = (by) => {
     const {from, wide} = now();
     state.set({from: Math.max(0, Math.min(facts.n - wide, from + by * wide))});
   };
-  const order = element("select",
-    {onchange: () => state.set({sort: order.value === "text" ? "" : "surprise", from: undefined})},
-    element("option", {value: "text"}, "order of the text"),
-    element("option", {value: "surprise"}, "surprise, largest first"));
-  const back = button("‹ back", () => go(-1)), on = button("on ›", () => go(1));
-  const said = element("span", {class: "quiet number"}), next = button("next most surprising", () => {
+  const [orderLabel, order] = choiceOf("in", [["text", "order of the text"], ["surprise", "surprise, largest first"]],
+    (by) => state.set({sort: by === "text" ? "" : by, from: undefined}), null);
+  const back = plainButton("‹ back", () => go(-1)), on = plainButton("on ›", () => go(1));
+  const said = element("span", {class: "quiet number"}), next = plainButton("next most surprising", () => {
     const ranked = known.ranked();
     choose(ranked[(ranked.indexOf(now().at) + 1) % ranked.length]);
   });
   return {
-    node: element("div", {class: "row"}, back, on, said, element("label", {}, "in ", order), next),
+    node: element("div", {class: "row"}, back, on, said, orderLabel, next),
     show({order: by, from, wide, places}) {
       order.value = by;
       [back.disabled, on.disabled, next.disabled] = [from === 0, from + wide >= facts.n, !known.ranked().length];
@@ -182,11 +181,6 @@ function predictionControls({facts, state}, now, known, choose) {
 const predictionName = (label) => element("bdi", {class: "token"}, label);
 const predictionNone = (text = "-") => element("td", {class: "quiet"}, text);
 const predictionRank = ({rank, ties}) => `${rank}${ties ? ` (${ties} tied)` : ""}`;
-
-function predictionNumber(value, text = null) {
-  if (value === null) return predictionNone();
-  return element("td", {class: "number", "data-value": exactNumber(value)}, text ?? shownNumber(value));
-}
 
 function predictionTable(page, {places, at}, known, choose) {
   const {facts} = page, {layers} = facts, stop = places.includes(at) ? at : places[0];
@@ -203,9 +197,9 @@ function predictionTable(page, {places, at}, known, choose) {
   });
   const came = ({truth}) => truth === null ? predictionNone("no truth: the text ends here") :
     element("td", {}, predictionName(truth));
-  const rows = [line("what came next", came), line("its probability", ({p}) => predictionNumber(p)),
-    line("its rank", (row) => row.truth === null ? predictionNone() : predictionNumber(row.rank, predictionRank(row))),
-    line("its surprisal, bits", ({surprisal}) => predictionNumber(surprisal)),
+  const rows = [line("what came next", came), line("its probability", ({p}) => numberCell(p)),
+    line("its rank", (row) => row.truth === null ? predictionNone() : numberCell(row.rank, predictionRank(row))),
+    line("its surprisal, bits", ({surprisal}) => numberCell(surprisal)),
     line("likeliest, as recorded", ({top: [[label, p]]}) =>
       element("td", {}, predictionName(label), " ", digits(p, shortNumber)))];
   if (facts.model) {
@@ -261,7 +255,7 @@ function predictionDetail(page, answer, path) {
   const likeliest = top.map(([label, share, id], at) => {
     const isTruth = label === truth && id === (next ?? id);
     return element("tr", {class: isTruth ? "chosen" : null}, element("td", {class: "quiet"}, at + 1),
-      element("td", {}, predictionName(label)), predictionNumber(share), element("td", {class: "quiet"}, id));
+      element("td", {}, predictionName(label)), numberCell(share), element("td", {class: "quiet"}, id));
   });
   const came = truth === null ? ["; nothing came next: the text ends here"] :
     [", then ", predictionName(truth), `: rank ${rank}, probability `, digits(p)];
@@ -277,8 +271,8 @@ function predictionDetail(page, answer, path) {
 
 function predictionSteps(answer, path) {
   const rows = answer.path.map((row) => element("tr", {}, element("td", {}, row.layer),
-    element("td", {}, predictionName(row.top)), predictionNumber(row.p),
-    row.truthP === null ? predictionNone() : element("td", {}, predictionRank(row)), predictionNumber(row.truthP)));
+    element("td", {}, predictionName(row.top)), numberCell(row.p),
+    row.truthP === null ? predictionNone() : element("td", {}, predictionRank(row)), numberCell(row.truthP)));
   const names = ["layer", "likeliest", "probability", "rank of what came", "its probability"];
   return element("div", {class: "prediction-steps"}, element("h3", {}, "Lens reading, layer by layer"),
     path ? path.node : null, element("div", {class: "scroll"},
@@ -307,5 +301,5 @@ function predictionPath({vocabulary}, layers) {
       context.fill();
     }
   };
-  return {node, destroy: whenLooksChange(node, paint)};
+  return {node, destroy: redrawing(node, paint).stop};
 }

@@ -1,5 +1,6 @@
 // The proof that the recording is the model's own: its badge always in view, behind it every check with its numbers.
 
+import {plainButton} from "./controls.js";
 import {element, fill} from "./dom.js";
 import {exactNumber, shortNumber} from "./numbers.js";
 
@@ -18,14 +19,11 @@ export function proofState({badge, running}, waiting = false) {
   return /^Proven/.test(badge) ? "good" : "wrong";
 }
 
-const proofButton = (text, onclick, more = {}) =>
-  element("button", {type: "button", class: "plain", onclick, ...more}, text);
-
 export function proofPanel(place, page) {
   const {key} = page, spot = element("div"), notice = element("div");
   let found = {badge: page.facts.badge, running: false, checks: []}, there = true, timer = 0, left = PROOF_WAIT;
-  const badge = proofButton("", open, {class: "plain proof-badge", "aria-haspopup": "dialog"});
-  const again = proofButton("repeat the proof", repeat), close = proofButton("close", () => dialog.close());
+  const badge = plainButton("", open, {class: "plain proof-badge", "aria-haspopup": "dialog"});
+  const again = plainButton("repeat the proof", repeat), close = plainButton("close", () => dialog.close());
   const dialog = element("dialog", {class: "proof-dialog", "aria-label": "the proof"},
     element("h2", {}, "Is this what the model computed?"), spot, notice,
     element("div", {class: "row"}, page.ask.live ? again : null, close));

@@ -1,7 +1,9 @@
 // Representations: the tokens of a layer as points, their nearest neighbours in the full space, and their norms.
 
-import {arrowTo, asking, barStrip, digits, freshCanvas, keepFocus, rovingKeys, whenLooksChange} from "./bars.js";
-import {element, fill, themeColour, tokenName} from "./dom.js";
+import {barStrip} from "./bars.js";
+import {cellBar, cellInk, freshCanvas} from "./cells.js";
+import {arrowTo, asking, choiceOf, digits, keepFocus, numberCell, plainButton, redrawing, rovingKeys} from "./controls.js";
+import {element, fill, shortened, themeColour, tokenName} from "./dom.js";
 import {percent, shortNumber} from "./numbers.js";
 
 /** Okabe and Ito's colours (2008): told apart with every kind of colour vision. */
@@ -103,12 +105,11 @@ export function spaceView(place, page) {
 }
 
 function spaceControls({facts, state}) {
-  const choice = (options, change) => element("select",
-    {onchange: (event) => state.set(change(event.target.value))},
-    ...Object.entries(options).map(([value, text]) => element("option", {value}, text)));
-  const parts = Object.fromEntries(["query", "key", "value"].map((part) => [part, `${part} of the chosen head`]));
-  const what = choice({stream: "residual stream", ...parts}, (space) => ({space, out: ""}));
-  const paint = choice({position: "position", kind: "kind"}, (one) => ({paint: one}));
+  const parts = ["query", "key", "value"].map((part) => [part, `${part} of the chosen head`]);
+  const [whatLabel, what] = choiceOf("vectors", [["stream", "residual stream"], ...parts],
+    (space) => state.set({space, out: ""}), null);
+  const [paintLabel, paint] = choiceOf("colour by", [["position", "position"], ["kind", "kind"]],
+    (one) => state.set({paint: one}), null);
   const slider = element("input", {type: "range", min: 0, step: 1, oninput: () => {
     const to = slider.valueAsNumber, last = facts.layers - 1;
     state.set(to > last ? {layer: last, out: String(last)} : {layer: to, out: ""}, {replace: true});
@@ -116,9 +117,9 @@ function spaceControls({facts, state}) {
   const name = element("span", {class: "number"});
   return {
     title: () => `${what.selectedOptions[0].textContent}, layer ${name.textContent}`,
-    node: element("div", {class: "row"}, element("label", {}, "vectors ", what),
+    node: element("div", {class: "row"}, whatLabel,
       element("label", {class: "space-slider"}, "layer ", slider, " ", name),
-      element("label", {}, "colour by ", paint)),
+      paintLabel),
     show({what: one, paint: by, last, layer, head}) {
       [what.value, paint.value, slider.max] = [one, by, last];
       slider.value = layer;
@@ -138,7 +139,7 @@ function spaceFew(facts, {x, y, norms}) {
   const head = ["token", "across", "up", "norm"].map((name) => element("th", {scope: "col"}, name));
   return element("table", {class: "numbers"}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {},
     ...norms.map((norm, i) => element("tr", {}, element("td", {}, `${i} `, tokenName(facts, i)),
-      ...[x[i], y[i], norm].map((value) => element("td", {}, digits(value)))))));
+      ...[x[i], y[i], norm].map((value) => numberCell(value))))));
 }
 
 function spaceLegend({facts, palette}, paint) {
@@ -147,16 +148,8 @@ function spaceLegend({facts, palette}, paint) {
     sign.style.background = SPACE_KINDS[kind];
     return element("span", {}, sign, ` ${kind} `);
   });
-  const canvas = element("canvas", {width: 256, height: 1, class: "space-bar", "aria-hidden": "true"});
-  const context = canvas.getContext("2d");
-  for (let at = 0; at < 256; at++) {
-    context.fillStyle = spaceColour(palette, at);
-    context.fillRect(at, 0, 1, 1);
-  }
-  return ["token 0 ", canvas, ` token ${facts.n - 1}`];
+  return ["token 0 ", cellBar(palette, 256, "space-bar"), ` token ${facts.n - 1}`];
 }
-
-const spaceColour = (palette, at) => `rgb(${palette[3 * at]}, ${palette[3 * at + 1]}, ${palette[3 * at + 2]})`;
 
 /** The points, one Tab stop: arrows go from token to token, a click chooses the nearest point. */
 function spaceScatter(page, choose) {
@@ -187,7 +180,7 @@ function spaceScatter(page, choose) {
   });
   return {
     node,
-    destroy: whenLooksChange(node, paint),
+    destroy: redrawing(node, paint).stop,
     draw(next) {
       given = next;
       paint();
@@ -218,7 +211,7 @@ function spaceDots(context, page, places, {found, at, near, paint}, [wide, high]
   context.fillRect(places.mean[0], 0, 1, high);
   for (let i = 0; i < n; i++) {
     const share = Math.round((255 * i) / Math.max(1, n - 1));
-    context.fillStyle = paint === "kind" ? SPACE_KINDS[kinds[i]] : spaceColour(page.palette, share);
+    context.fillStyle = paint === "kind" ? SPACE_KINDS[kinds[i]] : cellInk(page.palette, share);
     context.beginPath();
     context.arc(...places[i], size, 0, 7);
     context.fill();
@@ -229,10 +222,8 @@ function spaceDots(context, page, places, {found, at, near, paint}, [wide, high]
   context.fillStyle = ink;
   const some = new Set([...near, ...found.odd.slice(0, SPACE_ODD_LISTED), ...(at < 0 ? [] : [at])]);
   for (const i of n <= SPACE_NAMED ? labels.keys() : some)
-    context.fillText(spaceShort(labels[i]), places[i][0] + size + 5, places[i][1] + 4);
+    context.fillText(shortened(labels[i], 16), places[i][0] + size + 5, places[i][1] + 4);
 }
-
-const spaceShort = (label) => ([...label].length > 16 ? `${[...label].slice(0, 15).join("")}…` : label);
 
 /** The chosen token and its neighbours: what the picture shows, as text. */
 function spaceChosen(page, {at}, {x, y, norms, odd}, near, choose) {
@@ -243,7 +234,7 @@ function spaceChosen(page, {at}, {x, y, norms, odd}, near, choose) {
     return element("button", {...look, onclick: () => choose(i)}, `${i} `, tokenName(page.facts, i));
   };
   const rows = near.map(({i, cosine, distance}) => element("tr", {}, element("td", {}, key(i)),
-    element("td", {}, digits(cosine)), element("td", {}, digits(distance))));
+    numberCell(cosine), numberCell(distance)));
   const names = ["token", "cosine", "distance"].map((name) => element("th", {scope: "col"}, name));
   const onkeydown = (event) => rovingKeys(event, ".space-near", "ArrowUp", "ArrowDown");
   return [
@@ -266,7 +257,7 @@ function spaceOdd(facts, {odd, norms}) {
 /** The chosen token's norm at every layer: only when it is wanted, as each layer is measured for it. */
 function spaceEvery(page) {
   const list = element("p", {class: "small"});
-  const button = element("button", {type: "button", class: "plain", onclick: show}, "its norm at every layer");
+  const button = plainButton("its norm at every layer", show);
   let now = null;
   async function show() {
     const {of, at, last} = now, layers = Array.from({length: last + 1}, (_, layer) => layer);
