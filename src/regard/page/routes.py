@@ -4,7 +4,6 @@ No path is ever joined from a request: what is served was read before the first 
 """
 
 import asyncio
-import json
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
@@ -16,16 +15,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from regard.errors import RegardError
+from regard.page import asked
 from regard.page.assets import KINDS, assets, shell
-from regard.page.effects import edits_of
-from regard.page.guard import FAULT, Fault, Guard, Ours, sentence_of
+from regard.page.guard import FAULT, Fault, Guard, Ours
 from regard.page.studio import Studio
-from regard.page.worker import Declined
-
-LONGEST_CLIENT = 64
-LARGEST_NUMBER = 1 << 53
-"""Of what JavaScript counts exactly."""
 
 Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -34,14 +27,14 @@ def application(studio: Studio, *, host: str, port: int, token: str, fault: Faul
     """The routes behind the guard. fault: is told of what is no refusal."""
     files = {"/": (shell(), "text/html; charset=utf-8")}
     files |= {f"/static/{name}": (text, KINDS[Path(name).suffix]) for name, text in assets().items()}
-    asked = partial(_asked, fault)
+    answering = partial(_answering, fault)
     routes = [Route(path, _file(text.encode(), kind), methods=["GET"]) for path, (text, kind) in files.items()]
     routes += [
-        Route("/api/start", asked(partial(_start, studio)), methods=["GET"]),
-        Route("/api/look", asked(partial(_look, studio)), methods=["POST"]),
-        Route("/api/{key}/edit", asked(partial(_edit, studio)), methods=["POST"]),
-        Route("/api/{key}/prove", asked(partial(_prove, studio)), methods=["POST"]),
-        Route("/api/{key}/{rest:path}", asked(partial(_answer, studio), unknown=404), methods=["GET"]),
+        Route("/api/start", answering(partial(_start, studio)), methods=["GET"]),
+        Route("/api/look", answering(partial(_look, studio)), methods=["POST"]),
+        Route("/api/{key}/edit", answering(partial(_edit, studio)), methods=["POST"]),
+        Route("/api/{key}/prove", answering(partial(_prove, studio)), methods=["POST"]),
+        Route("/api/{key}/{rest:path}", answering(partial(_answer, studio), unknown=404), methods=["GET"]),
     ]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _no_route})
     app.router.redirect_slashes = False
@@ -69,26 +62,17 @@ async def _start(studio: Studio, request: Request) -> Response:
 
 
 async def _look(studio: Studio, request: Request) -> Response:
-    given = await _fields(request)
-    text, turn = given.get("text"), _turn(given)
-    if not isinstance(text, str):
-        raise RegardError("request", "its text is no string", "send text, client and number")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise RegardError("text", "it holds half a character", "leave it out") from None
-    return _told(await studio.look(text, *turn))
+    return _told(await asked.look(studio, await _fields(request)))
 
 
 async def _edit(studio: Studio, request: Request) -> Response:
     given = await _fields(request)
-    edits, turn = edits_of(given.get("edits")), _turn(given)
-    return _told(await studio.edit(request.path_params["key"], edits, *turn))
+    return _told(await asked.edit(studio, request.path_params["key"], given))
 
 
 async def _prove(studio: Studio, request: Request) -> Response:
-    await _fields(request)
-    return _told(await studio.prove(request.path_params["key"]))
+    given = await _fields(request)
+    return _told(await asked.prove(studio, request.path_params["key"], given))
 
 
 async def _answer(studio: Studio, request: Request) -> Response:
@@ -96,49 +80,23 @@ async def _answer(studio: Studio, request: Request) -> Response:
     return Response(found.body, headers={"content-type": found.kind})
 
 
-async def _fields(request: Request) -> Mapping[str, Any]:
-    """The JSON object of a request. Raises RegardError for anything else."""
-    try:
-        found = json.loads((await request.body()).decode(), parse_constant=_no_number)
-    except (ValueError, RecursionError):  # ValueError: no JSON, no UTF-8, NaN, a number of 5,000 digits
-        raise RegardError("request", "it is no JSON that can be read", "send one object, in UTF-8") from None
-    if not isinstance(found, dict):
-        raise RegardError("request", "it is no JSON object", "send one object")
-    return found
-
-
-def _no_number(name: str) -> float:
-    raise ValueError(name)
-
-
-def _turn(given: Mapping[str, Any]) -> tuple[str, int]:
-    """Who asks, and for the how-manieth time."""
-    client, number = given.get("client"), given.get("number")
-    if not isinstance(client, str) or not 0 < len(client) <= LONGEST_CLIENT:
-        raise RegardError("request", "its client is no name", f"send a string of at most {LONGEST_CLIENT} signs")
-    if type(number) is not int or not 0 <= number < LARGEST_NUMBER:  # type: True is an int, too
-        raise RegardError("request", "its number is no whole number", "count up from 0")
-    return client, number
+async def _fields(request: Request) -> asked.Fields:
+    return asked.fields_of(await request.body())
 
 
 # how it is answered
 
 
-def _asked(fault: Fault, endpoint: Endpoint, unknown: int = 400) -> Endpoint:
+def _answering(fault: Fault, endpoint: Endpoint, unknown: int = 400) -> Endpoint:
     """The endpoint, with what goes wrong in it made a status and one sentence. unknown: the status of a refusal."""
 
     async def answered(request: Request) -> Response:
         try:
             return await _while_there(request, endpoint)
-        except Declined as error:
-            return _said(error.status, str(error))
-        except RegardError as error:
-            return _said(unknown if error.code == 2 else 500, sentence_of(error))
         except ClientDisconnect:
             return _said(400, "nobody waits for this answer")
         except Exception as error:
-            fault(error)
-            return _said(500, FAULT)
+            return _said(*asked.refusal_of(error, fault, unknown))
 
     return answered
 
@@ -168,8 +126,4 @@ def _said(status: int, sentence: str, headers: Mapping[str, str] | None = None) 
 
 
 def _told(value: Any) -> Response:
-    """JSON, in which no sign can end a script or a line, whatever a token holds (W11)."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    for sign in ("<", ">", "&", "\u2028", "\u2029"):
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return Response(text.encode(errors="backslashreplace"), media_type="application/json")
+    return Response(asked.told(value), media_type="application/json")
