@@ -9,7 +9,7 @@ from torch import nn
 
 from regard.errors import RegardError
 from regard.looking.edit import CONTROL, Edit, Effect, Source, edit, summary
-from regard.looking.surgery import edited
+from regard.looking.surgery import edited, unedited
 from regard.model.sequence import Sequence
 from regard.model.transformer import Transformer
 
@@ -141,12 +141,12 @@ def test_the_last_of_two_edits_of_one_thing_counts(model: Transformer) -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_only_edited_heads_leave_the_fused_path(name: str) -> None:
     model, sequence = build(CONFIGS[name]), Sequence.text(text(20))
-    entered = []
+    entered, original = [], unedited(model, sequence)
     watch = block(model, 1).attention.output.register_forward_hook(lambda _m, inputs, _o: entered.append(inputs[0][0]))
     with torch.no_grad():
         model(sequence)
-        edited(model, sequence, [Edit.head(1, 2, "none")], None)
-        edited(model, sequence, [Edit.head(1, 2)], None)
+        edited(model, sequence, [Edit.head(1, 2, "none")], None, original)
+        edited(model, sequence, [Edit.head(1, 2)], None, original)
     watch.remove()
     d = model.config.attention.head_width
     mine = slice(2 * d, 3 * d)
@@ -155,6 +155,25 @@ def test_only_edited_heads_leave_the_fused_path(name: str) -> None:
     for x in entered[1:]:
         x[:, mine] = entered[0][:, mine]
         assert torch.equal(x, entered[0])
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_what_an_edit_cannot_reach_is_not_computed_again(name: str) -> None:
+    """And what follows is the same bits as in a pass from the start."""
+    model, sequence = build(CONFIGS[name]), Sequence.text(text(20))
+    original, ran = unedited(model, sequence), []
+    hooked = [block(model, at).register_forward_hook(lambda *_, at=at: ran.append(at)) for at in range(3)]
+    for layer in range(3):
+        same = edited(model, sequence, [Edit.head(layer, (0, 2), "none"), Edit.head(2, 1, "none")], None, original)
+        assert ran == list(range(layer, 3))
+        ran.clear()
+        torch.testing.assert_close(same, original.logits, rtol=1e-5, atol=1e-5)
+        with torch.no_grad():
+            start = layer, original.streams["in", layer][None]
+            assert torch.equal(model.output(model.stream(sequence, start=start))[0], original.logits)
+        ran.clear()
+    for one in hooked:
+        one.remove()
 
 
 def hooks(model: nn.Module) -> int:
@@ -168,7 +187,7 @@ def test_the_model_is_as_before_whatever_happens() -> None:
     edits = [Edit.head(0, 1), Edit.sublayer(2, "feed_forward"), Edit.edges(1, 0, 5, 3), Edit.sublayer(1, "attention")]
     assert edit(model, sequence, edits, others=2).control <= CONTROL
     with pytest.raises(KeyError):  # resampling without anything to take
-        edited(model, sequence, [Edit.head(0, 1, "resample")], {})
+        edited(model, sequence, [Edit.head(0, 1, "resample")], {}, unedited(model, sequence))
     assert hooks(model) == 0
     with torch.no_grad():
         assert torch.equal(model(sequence), before)

@@ -88,10 +88,16 @@ def check_input(sequence: Sequence, tokens: Tokens) -> None:
 
 
 @torch.no_grad()
-def logits_of(model: Transformer, sequence: Sequence, recorder: AnyRecorder | None = None) -> Iterator[Tensor]:
-    """One pass, as the model itself makes it: logits in pieces of (rows, vocabulary), nearly always one piece."""
-    here = _moved(sequence, model.output.matrix.device)
-    yield from pieces(model, model.stream(here, record=recorder)[0])
+def logits_of(
+    model: Transformer, sequence: Sequence, recorder: AnyRecorder | None = None, start: tuple[int, Tensor] | None = None
+) -> Iterator[Tensor]:
+    """One pass, as the model itself makes it: logits in pieces of (rows, vocabulary), nearly always one piece.
+
+    start: a layer, and the stream (n, width) that enters it, where nothing before it is to be computed again.
+    """
+    device = model.output.matrix.device
+    entering = None if start is None else (start[0], start[1][None].to(device))
+    yield from pieces(model, model.stream(_moved(sequence, device), record=recorder, start=entering)[0])
 
 
 def _moved(sequence: Sequence, device: torch.device) -> Sequence:

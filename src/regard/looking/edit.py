@@ -18,7 +18,7 @@ from regard.errors import RegardError
 from regard.looking.formula import allowed
 from regard.looking.kept import Readings
 from regard.looking.readings import next_tokens, read
-from regard.looking.surgery import Activations, Edit, activations, edited
+from regard.looking.surgery import Activations, Edit, Original, activations, edited, unedited
 from regard.model.sequence import Sequence
 from regard.model.transformer import Transformer
 
@@ -94,30 +94,30 @@ def edit(
         one.check(model, sequence.n)
     truth = next_tokens(sequence) if truth is None else truth
     fills = list(_fills(model, sequence, edits, source, seed, draws))
-    original = edited(model, sequence, (), None)
+    original = unedited(model, sequence)
     change, divergence, mean = _effect(model, sequence, edits, fills, original, truth)
-    identity = edited(model, sequence, [replace(one, kind="none") for one in edits], None)
-    control = float((identity - original).abs().max() / original.abs().max().clamp(min=1))
+    identity = edited(model, sequence, [replace(one, kind="none") for one in edits], None, original)
+    control = float((identity - original.logits).abs().max() / original.logits.abs().max().clamp(min=1))
     targets = _elsewhere(edits, model, sequence, random.Random(seed), others)
     elsewhere = [_effect(model, sequence, other, fills, original, truth)[0] for other in targets]
     asked = source is not None and any(one.kind in ("mean", "resample") for one in edits)
     return Effect(
         edits=edits, source=f"{source.name} ({len(source.inputs)})" if asked and source is not None else "",
         draws=len(fills), seed=seed, change=change, divergence=divergence, control=control,
-        before=read([original], truth), after=read([mean], truth),
+        before=read([original.logits], truth), after=read([mean], truth),
         others=np.array([np.nanmean(one) for one in elsewhere if np.isfinite(one).any()]),
     )  # fmt: skip
 
 
 def _effect(
-    model: Transformer, sequence: Sequence, edits: Iterable[Edit], fills: Many[Activations | None], original: Tensor,
+    model: Transformer, sequence: Sequence, edits: Many[Edit], fills: Many[Activations | None], original: Original,
     truth: Tensor,
 ) -> tuple[Array, Array, Tensor]:  # fmt: skip
     """(change of the truth's log p (n,), KL (n,), log of the mean distribution (n, vocabulary)), means over fills."""
-    edits, before = tuple(edits), original.log_softmax(dim=-1)
+    before = original.logits.log_softmax(dim=-1)
     change, divergence, total = torch.zeros(len(truth)), torch.zeros(len(truth)), torch.zeros_like(before)
     for fill in fills:
-        after = edited(model, sequence, edits, fill).log_softmax(dim=-1)
+        after = edited(model, sequence, edits, fill, original).log_softmax(dim=-1)
         change += _of(after - before, truth) / len(fills)
         divergence += (before.exp() * (before - after)).sum(dim=-1) / len(fills)
         total += after.exp() / len(fills)

@@ -5,6 +5,7 @@ else stays the same bits. Shapes: n queries; m keys; heads; groups; d numbers in
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Sequence as Many
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -95,11 +96,31 @@ def _run(numbers: tuple[int, ...]) -> str:
     return ",".join(map(str, numbers))
 
 
-def edited(model: Transformer, sequence: Sequence, edits: Iterable[Edit], instead: Activations | None) -> Tensor:
+@dataclass(frozen=True)
+class Original:
+    """A pass without edits: an edit in a layer changes nothing before it, so there is nothing to compute again."""
+
+    logits: Tensor
+    """(n, vocabulary) float32."""
+    streams: Mapping[tuple[str, int], Tensor]
+    """("in", layer): what entered it, (n, width)."""
+
+
+def unedited(model: Transformer, sequence: Sequence) -> Original:
+    recorder = Recorder()
+    with at_rest(model):
+        logits = torch.cat(list(logits_of(model, sequence, recorder)))
+    return Original(logits.cpu(), recorder.streams)
+
+
+def edited(
+    model: Transformer, sequence: Sequence, edits: Many[Edit], instead: Activations | None, original: Original
+) -> Tensor:
     """Logits (n, vocabulary) float32 of a pass with the edits. instead: what mean and resample put in place."""
-    surgeon = _Surgeon(list(edits), instead or {})
+    surgeon, first = _Surgeon(edits, instead or {}), min(edit.layer for edit in edits)
     with at_rest(model), surgeon.at(model):
-        logits = torch.cat(list(logits_of(model, sequence, surgeon)))
+        start = first, original.streams["in", first]
+        logits = torch.cat(list(logits_of(model, sequence, surgeon, start)))
     surgeon.check_done()
     return logits.cpu()
 
@@ -128,7 +149,7 @@ def activations(model: Transformer, sequence: Sequence) -> Activations:
 class _Surgeon(Recorder):
     """A recorder that knows the call in progress, and the hooks that change what comes of it."""
 
-    def __init__(self, edits: list[Edit], instead: Activations) -> None:
+    def __init__(self, edits: Many[Edit], instead: Activations) -> None:
         super().__init__()
         self._edits, self._instead = edits, instead
         self._done: set[Part] = set()

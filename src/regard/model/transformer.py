@@ -50,23 +50,30 @@ class Transformer(nn.Module):
 
     def stream(
         self, sequence: Sequence, memory: tuple[Tensor, Sequence] | None = None,
-        cache: Cache | None = None, record: Recorder | None = None,
+        cache: Cache | None = None, record: Recorder | None = None, start: tuple[int, Tensor] | None = None,
     ) -> Tensor:  # fmt: skip
-        """The residual stream that leaves the last block, (batch, n, width)."""
+        """The residual stream that leaves the last block, (batch, n, width).
+
+        start: a layer, and the stream that enters it, (batch, n, width), instead of the embeddings and all before it.
+        """
         mask = sequence.mask if cache is None else cache.mask(sequence)
         rotation = self.position.rotation(sequence.position)
-        x = self.position.embed(self.embedding(sequence.tokens), sequence.position)
+        first, x = (0, self.embedded(sequence)) if start is None else start
         vectors, allowed = None, None
         if memory is not None:
             assert self.config.memory, "built without memory, so the memory given would be left unread"
             vectors, allowed = memory[0], Mask.between(sequence.places, memory[1].places)
-        for layer, block in enumerate(self.blocks):
-            x = block(x, mask, rotation, vectors, allowed, cache, record, layer)
+        for layer in range(first, len(self.blocks)):
+            x = self.blocks[layer](x, mask, rotation, vectors, allowed, cache, record, layer)
         if record is not None:
             record.stream(len(self.blocks), "in", x)
         if cache is not None:
             cache.advance(sequence)
         return x
+
+    def embedded(self, sequence: Sequence) -> Tensor:
+        """What enters the first block, (batch, n, width): each token's vector, with its place where that is added."""
+        return self.position.embed(self.embedding(sequence.tokens), sequence.position)
 
     def train_with(self, path: str) -> None:
         """How attention is computed while training; all ways give the same numbers.
