@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,9 @@ TYPED = {  # what is typed: what the sentence says
     "look RUN hello --save heads.pdf": ("heads.pdf", ".svg, .png or .regard"),
     "look RUN hello --save x.regard --head 0.0": ("--head", "every head"),
     "look RUN hello --overwrite": ("--overwrite", "--save"),
+    "look RUN --tour --save x.svg": ("--tour", "x.svg", "x.html"),
+    "look RUN --tour --no-page": ("--tour", "--save x.html"),
+    "look RUN --tour --head 0.0": ("--tour", "--head"),
     "look some.regard hello": ("TEXT", "its own"),
     "eval": ("regard eval", "RUN is missing"),
     "eval RUN --text-key": ("--text-key", "requires an argument"),
@@ -355,6 +359,28 @@ def test_look_draws_keeps_and_opens_again(call: Call, run: Path, tmp_path: Path)
     assert call("look", "kept.regard", "--json").answer["run"] == "text"
     drawn = call("look", "kept.regard", "--save", "again.svg")
     assert (drawn.code, (tmp_path / "again.svg").exists()) == (0, True)
+
+
+def test_the_tour_is_saved_with_a_text_or_without(call: Call, run: Path, tmp_path: Path) -> None:
+    for words, letters in ((), "human beings"), (("So wise",), "So wise"):
+        done = call("look", run, *words, "--tour", "--save", "tour.html", "--overwrite")
+        assert (done.code, "wrote tour.html" in done.out) == (0, True)
+        page = (tmp_path / "tour.html").read_text()
+        assert '<script type="application/json" id="answers" data-at="tour=0">' in page
+        assert re.search(rf'"text":"[^"]*{letters}"', page)
+    call("look", run, "So wise", "--save", "plain.html")
+    assert '<script type="application/json" id="answers">' in (tmp_path / "plain.html").read_text()
+
+
+def test_the_tour_opens_where_nothing_is_saved(call: Call, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+    monkeypatch.setattr("regard.page.server.serve", lambda studio, **how: opened.append((studio.start(), how["at"])))
+    for words in ((), ("So wise",)):
+        assert call("look", run, *words, "--tour", "--no-browser").code == 0
+    call("look", run, "So wise", "--page")
+    assert [(start["key"], start["model"], at) for start, at in opened] == [("1", True, "tour=0")] * 2 + [
+        ("1", True, "")
+    ]
 
 
 def test_look_at_one_head_says_where_each_token_looks(call: Call, run: Path) -> None:

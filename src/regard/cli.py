@@ -14,7 +14,7 @@ import click
 from regard import __version__, words
 from regard.ending import refusals
 from regard.errors import RegardError
-from regard.opening import open_page, port_of
+from regard.opening import SENTENCE, check_tour, open_page, port_of
 from regard.options import (
     Verb,
     Verbs,
@@ -148,6 +148,8 @@ def predict(run: str, prompts: tuple[str, ...], json_: bool, stop: tuple[str, ..
 @option("--save", metavar="FILE", help="x.html: a page by itself; x.svg, x.png: a picture of every head; "
         "x.regard: the recording.")  # fmt: skip
 @option("--head", metavar="L.H", help="Only this head of this layer, large; both count from 0.")
+@option("--tour", is_flag=True, help="Open the page on the tour, the lecture in twelve stops; without TEXT on "
+        "a sentence that comes with regard. With --save x.html the saved page opens there.")  # fmt: skip
 @option("--page/--no-page", "page", default=None, help="Open the page, or only print.  [default: open it where a "
         "terminal is, unless something is saved, proven or in JSON]")  # fmt: skip
 @option("--port", metavar="N", help="Of the page.  [default: a free one]")
@@ -158,7 +160,7 @@ def predict(run: str, prompts: tuple[str, ...], json_: bool, stop: tuple[str, ..
 @overwriting
 @as_json
 def look(
-    what: str, text: str | None, save: str | None, head: str | None, page: bool | None, port: str | None,
+    what: str, text: str | None, save: str | None, head: str | None, tour: bool, page: bool | None, port: str | None,
     host: str | None, browser: bool, prove: bool, run_: str | None, overwrite: bool, json_: bool,
 ) -> None:  # fmt: skip
     """Record what every head of RUN looks at in TEXT, prove it, name the strongest heads, and open the page that shows
@@ -166,13 +168,17 @@ def look(
 
     \b
     regard look runs/shakespeare "A robot must obey"
+    regard look runs/shakespeare --tour
     regard look runs/shakespeare "A robot must obey" --save heads.svg
     regard look runs/shakespeare "A robot must obey" --save robot.regard
     regard look robot.regard --prove --run runs/shakespeare
     """
     saved = what.endswith(".regard") and not os.path.isdir(what)
     prints = bool(save or prove or head or json_)
-    page = on_terminal(sys.stdout) and not prints if page is None else page
+    if tour:
+        check_tour(save, head, page)
+        text = SENTENCE if text is None and not saved else text
+    page = (tour and save is None) or (on_terminal(sys.stdout) and not prints) if page is None else page
     check_look(saved, text, run_, save, overwrite, page and not prints)
     number = port_of(port)
     if not page and (port is not None or host is not None):
@@ -195,7 +201,7 @@ def look(
         if prove or not saved:
             recording.prove()
         if save is not None:
-            recording.save(save, overwrite, chosen)
+            recording.save(save, overwrite, chosen, tour)
         notices(run)
         if json_:
             kept = {"run": recording.facts.name, "task": "language", "data": None, "seed": recording.facts.seed,
@@ -204,7 +210,7 @@ def look(
         else:
             say(words.look_text(recording, chosen, save, prove))
         if page:
-            open_page(run, recording, number, host, browser)
+            open_page(run, recording, number, host, browser, tour)
     if recording.proof is not None and any(check.passed is False for check in recording.proof.checks):
         raise RegardError("proof", recording.badge, "do not trust these numbers, and please report this", 1)
 

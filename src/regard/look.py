@@ -10,22 +10,28 @@ from regard.model.transformer import Transformer
 
 PICTURES = (".svg", ".png")
 PAGES = (".html",)
+TOUR = "tour=0"
+"""The page's address at the first stop."""
 
 
 class Look(Recording):
     """A recording with `save` for pictures, too."""
 
-    def save(self, path: str | Path, overwrite: bool = False, head: str | tuple[int, int] | None = None) -> None:
+    def save(
+        self, path: str | Path, overwrite: bool = False, head: str | tuple[int, int] | None = None, tour: bool = False
+    ) -> None:  # fmt: skip
         """x.regard keeps the recording; x.html is a page by itself; x.svg and x.png draw every head, or one large.
 
-        head: (2, 0) or "2.0"; of a page, the only one that is in it. Raises RegardError for another ending, a head that
-        does not exist, a page of more than 50 MB, and a file that is there.
+        head: (2, 0) or "2.0"; of a page, the only one that is in it. tour: the page opens on the tour's first stop.
+        Raises RegardError for another ending, a head that does not exist, a page of more than 50 MB, and a file that is
+        there.
         """
         check_ending(path, head)
         if Path(path).suffix.lower() in PAGES:
             from regard.page.export import save_page
 
-            return save_page(self, Path(path), overwrite, None if head is None else self.head_of(head))
+            one = None if head is None else self.head_of(head)
+            return save_page(self, Path(path), overwrite, one, TOUR if tour else "")
         if Path(path).suffix.lower() not in PICTURES:
             return super().save(path, overwrite)
         from regard.looking.draw import draw_head, draw_heads

@@ -17,12 +17,17 @@ LARGEST = 50_000_000
 """Bytes of a saved page: larger ones open slowly, so a head is to be chosen (looking.md, view 10)."""
 
 
-def save_page(recording: Recording, path: Path, overwrite: bool = False, head: tuple[int, int] | None = None) -> None:
-    """Writes x.html. head: this one alone, instead of all. Raises RegardError where the page would be too large."""
-    write(path, page_of(recording, head, str(path)).encode(), overwrite)
+def save_page(
+    recording: Recording, path: Path, overwrite: bool = False, head: tuple[int, int] | None = None, at: str = ""
+) -> None:
+    """Writes x.html. head: this one alone, instead of all. at: the state in which it opens, as an address has it.
+
+    Raises RegardError where the page would be too large.
+    """
+    write(path, page_of(recording, head, str(path), at=at).encode(), overwrite)
 
 
-def page_of(recording: Recording, head: tuple[int, int] | None = None, where: str = "page") -> str:
+def page_of(recording: Recording, head: tuple[int, int] | None = None, where: str = "page", at: str = "") -> str:
     """The page's HTML. Its policy allows its own script and style, by their hashes, and nothing else."""
     every = [(layer, h) for layer in range(recording.layers) for h in range(recording.heads)]
     stored = collected(recording, every_question(recording, every if head is None else [head]), where, head is None)
@@ -30,7 +35,8 @@ def page_of(recording: Recording, head: tuple[int, int] | None = None, where: st
     policy = (f"default-src 'none'; script-src {source_hash(script)}; style-src {source_hash(style)}; "
               "img-src data: blob:; base-uri 'none'; form-action 'none'")  # fmt: skip
     meta = f'<meta http-equiv="Content-Security-Policy" content="{html.escape(policy)}">\n<style>{style}</style>'
-    data = f'<script type="application/json" id="answers">{for_script(stored)}</script>'
+    begin = f' data-at="{html.escape(at)}"' if at else ""
+    data = f'<script type="application/json" id="answers"{begin}>{for_script(stored)}</script>'
     page = template().replace(
         "<title>regard</title>", f"<title>regard: {html.escape(printable(recording.facts.name))}</title>"
     )

@@ -44,11 +44,12 @@ class Ended(KeyboardInterrupt):
 
 
 def serve(
-    studio: Studio, *, host: str = "127.0.0.1", port: int = 0, open_browser: bool = True, say: Say = print
+    studio: Studio, *, host: str = "127.0.0.1", port: int = 0, open_browser: bool = True, say: Say = print, at: str = ""
 ) -> None:
     """Serves the page until a signal comes, and then raises KeyboardInterrupt. Says its one address.
 
-    port: 0 for a free one. Raises RegardError for a port that is taken and an address that is not this machine's.
+    port: 0 for a free one. at: the state in which the page opens, as its address has it. Raises RegardError for a port
+    that is taken and an address that is not this machine's.
     """
     with ExitStack() as stack:
         stack.callback(studio.stop)
@@ -60,7 +61,7 @@ def serve(
         came = stack.enter_context(_ended_by_signals(server))
         if not ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback:
             say(f"it listens on {host}: whoever reaches that and has the address below sees this run, unencrypted")
-        address = f"http://{_opens(host)}:{port}/#token={token}"
+        address = f"http://{_opens(host)}:{port}/#token={token}{at and f'&{at}'}"
         say(address)
         if open_browser and _has_screen():
             stack.enter_context(_opened(address))

@@ -105,7 +105,6 @@ function pageShell(page, live) {
   const heading = element("h1", {}, "regard", element("span", {class: "quiet"}, ` ${page.name ?? ""}`));
   const badge = element("div", {class: "page-badge"});
   const way = element("div", {class: "page-tour"});
-  let tour = null;
   const said = element("p", {class: "page-said quiet small", role: "status"});
   const strip = element("div", {class: "page-strip"});
   const tabs = element("nav", {class: "page-tabs", "aria-label": "Views"});
@@ -120,7 +119,7 @@ function pageShell(page, live) {
   });
   const root = element("div", {class: "page"},
     element("header", {class: "page-head"}, heading,
-      element("button", {class: "plain", onclick: () => tour?.start()}, "take the tour"), badge),
+      element("button", {class: "plain", "data-tour": true, onclick: () => page.tour?.start()}, "take the tour"), badge),
     page.ask.live ? field : null, said, strip, way, tabs, choices, main,
     notesOf(), element("footer", {class: "page-foot quiet small"}), live);
   const foot = root.querySelector(".page-foot");
@@ -152,12 +151,12 @@ function pageShell(page, live) {
         fill(badge);
         proof = proofPanel(badge, page);
         shownStrip = tokenStrip(strip, page);
-        tour = tourPanel(way, page);
+        page.tour = tourPanel(way, page);
         fill(foot, footOf(page));
       }
       proof.update(now);
       shownStrip.update(now);
-      tour.update(now);
+      page.tour.update(now);
       fill(tabs, ...VIEWS.map(([name, title], at) => tabOf(name, `${title}`, at, now, state)));
       fill(choices, ...choicesOf(page, now));
       mount(now);
@@ -202,7 +201,7 @@ function footOf(page) {
     `${facts.dtype} | recorded ${facts.made.slice(0, 10)} | regard ${facts.version}, torch ${facts.torch}`;
 }
 
-const HELP = "Keys: 1 to 7 views, h and l head, j and k layer, arrows cell, Enter inspect, g go to row, column, s scale, u undo an edit, ? this help, ! single keys off or on";
+const HELP = "Keys: 1 to 7 views, h and l head, j and k layer, arrows cell, Enter inspect, g go to row, column, s scale, u undo an edit, n and p next and previous stop of the tour, ? this help, ! single keys off or on";
 
 /** Single keys, but not while somebody types; "!" switches them off and on. */
 function pageKeys(page) {
@@ -219,6 +218,7 @@ function pageKeys(page) {
       k: () => step("layer", page.facts.layers, -1), j: () => step("layer", page.facts.layers, 1),
       s: () => state.set({scale: page.scale() === "log" ? "linear" : "log"}),
       g: () => document.querySelector("[data-go]")?.focus(),
+      n: () => page.tour?.step(1), p: () => page.tour?.step(-1),
       u: () => document.querySelector("[data-undo]")?.click(),
       "/": () => document.querySelector(".page-find")?.focus(),
       "?": () => { const help = document.querySelector(".page-help"); help.hidden = !help.hidden; page.say(HELP); },
@@ -261,7 +261,8 @@ export async function begin() {
   const stored = document.getElementById("answers");
   if (stored) {
     const answers = storedAnswers(JSON.parse(stored.textContent));
-    const state = location.protocol === "about:" ? ownState() : addressState(); // a frame in a notebook has no address
+    const {at = ""} = stored.dataset; // where a saved page begins
+    const state = location.protocol === "about:" ? ownState(at) : addressState(at); // a frame in a notebook has no address
     await openPage(place, {answers, state, first: "0", name: ""});
     return;
   }

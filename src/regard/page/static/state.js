@@ -19,8 +19,9 @@ export function writeState(state) {
   return new URLSearchParams(pairs.sort(([a], [b]) => (a < b ? -1 : 1))).toString();
 }
 
-/** {get(), set(changes, {replace}), listen(f)}: set writes the address, and tells whoever listens. */
-export function addressState() {
+/** {get(), set(changes, {replace}), listen(f)}: set writes the address, and tells. first: where no address is given. */
+export function addressState(first = "") {
+  if (first && location.hash.length < 2) history.replaceState(null, "", `#${first}`);
   let state = readState(location.hash.slice(1));
   const listeners = new Set();
   const tell = () => listeners.forEach((listener) => listener(state));
@@ -48,8 +49,8 @@ export function addressState() {
 }
 
 /** The same without an address, for a page inside a notebook. */
-export function ownState(first = {}) {
-  let state = {...DEFAULTS, ...first};
+export function ownState(first = "") {
+  let state = readState(first);
   const listeners = new Set();
   return {
     get: () => state,
