@@ -25,7 +25,7 @@ from regard.looking.record import Recording
 from regard.looking.stopping import Stopped, stop_if_unwanted
 from regard.page import server as servers
 from regard.page.answers import answer
-from regard.page.assets import assets, shell
+from regard.page.assets import served, shell
 from regard.page.guard import FAULT
 from regard.page.routes import application
 from regard.page.server import Ended, bind, serve
@@ -96,18 +96,18 @@ def test_the_shell_is_served_without_the_token_and_holds_nothing(asked: Asked) -
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert TOKEN not in page.text
     linked = re.findall(r'(?:src|href)="([^"]*)"', page.text)
-    assert len(linked) > 2
+    assert set(linked) == {"data:,", *(f"static/{name}" for name in served())}
     for name in linked:
         if not name.startswith("data:"):
             found = checked(stranger.get(f"/{name}"))
-            assert (found.status_code, found.text) == (200, assets()[name.removeprefix("static/")])
+            assert (found.status_code, found.text) == (200, served()[name.removeprefix("static/")])
             assert found.headers["content-type"].startswith(("text/javascript", "text/css"))
 
 
 def test_every_file_of_the_page_is_served_and_nothing_else(asked: Asked) -> None:
-    for name, content in assets().items():
+    for name, content in served().items():
         assert asked.get(f"/static/{name}").text == content
-    for name in ("", "/", "index.html", "../guard.py", "nowhere.js", "page.css/", "PAGE.CSS", "page"):
+    for name in ("", "/", "index.html", "../guard.py", "main.js", "page.css/", "PAGE.CSS", "page"):
         assert asked.get(f"/static/{name}").status_code == 404, name
 
 

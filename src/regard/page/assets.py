@@ -13,7 +13,7 @@ KINDS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf
 
 @cache
 def assets() -> dict[str, str]:
-    """{file name: text} of every script and style: the fixed table from which anything is served."""
+    """{file name: text} of every script and style."""
     folder = files("regard.page") / "static"
     found = sorted((one for one in folder.iterdir() if one.name.endswith(tuple(KINDS))), key=lambda one: one.name)
     return {one.name: one.read_text(encoding="utf-8") for one in found}
@@ -26,8 +26,14 @@ def template() -> str:
 
 def shell() -> str:
     """The page that asks a server; it holds nothing of any run."""
-    styles = "\n".join(f'<link rel="stylesheet" href="static/{name}">' for name in style_names())
-    return filled(template(), styles, f'<script type="module" src="static/{START}"></script>')
+    styles, scripts = '<link rel="stylesheet" href="static/page.css">', '<script defer src="static/page.js"></script>'
+    return filled(template(), styles, scripts)
+
+
+@cache
+def served() -> dict[str, str]:
+    """{file name: text}: the fixed table from which anything is served. One file each, as forty would come in turn."""
+    return {"page.js": script(), "page.css": styles()}
 
 
 def style_names() -> list[str]:
@@ -52,6 +58,11 @@ def joined(start: str = START) -> str:
 
     visit(start)
     return "\n".join(f"// {name}\n{plain(assets()[name])}" for name in order)
+
+
+def script() -> str:
+    """The whole page, to run as it is."""
+    return f"(() => {{\n{joined()}\n}})();"
 
 
 def plain(module: str) -> str:

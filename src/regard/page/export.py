@@ -11,7 +11,7 @@ from regard.errors import RegardError, printable
 from regard.files import write
 from regard.looking.record import Recording
 from regard.page.answers import answer, every_question
-from regard.page.assets import filled, joined, source_hash, styles, template
+from regard.page.assets import filled, script, source_hash, styles, template
 
 LARGEST = 50_000_000
 """Bytes of a saved page: larger ones open slowly, so a head is to be chosen (looking.md, view 10)."""
@@ -27,12 +27,20 @@ def save_page(
     write(path, page_of(recording, head, str(path), at=at).encode(), overwrite)
 
 
-def page_of(recording: Recording, head: tuple[int, int] | None = None, where: str = "page", at: str = "") -> str:
-    """The page's HTML. Its policy allows its own script and style, by their hashes, and nothing else."""
+def page_of(
+    recording: Recording, head: tuple[int, int] | None = None, where: str = "page", most: int | None = None,
+    at: str = "",
+) -> str:  # fmt: skip
+    """The page's HTML. Its policy allows its own script and style, by their hashes, and nothing else.
+
+    most: bytes of its answers. Raises RegardError if there are more.
+    """
     every = [(layer, h) for layer in range(recording.layers) for h in range(recording.heads)]
-    stored = collected(recording, every_question(recording, every if head is None else [head]), where, head is None)
-    script, style = f"(() => {{\n{joined()}\n}})();", styles()
-    policy = (f"default-src 'none'; script-src {source_hash(script)}; style-src {source_hash(style)}; "
+    stored = collected(
+        recording, every_question(recording, every if head is None else [head]), where, head is None, most
+    )
+    code, style = script(), styles()
+    policy = (f"default-src 'none'; script-src {source_hash(code)}; style-src {source_hash(style)}; "
               "img-src data: blob:; base-uri 'none'; form-action 'none'")  # fmt: skip
     meta = f'<meta http-equiv="Content-Security-Policy" content="{html.escape(policy)}">\n<style>{style}</style>'
     begin = f' data-at="{html.escape(at)}"' if at else ""
@@ -40,21 +48,23 @@ def page_of(recording: Recording, head: tuple[int, int] | None = None, where: st
     page = template().replace(
         "<title>regard</title>", f"<title>regard: {html.escape(printable(recording.facts.name))}</title>"
     )
-    return filled(page, meta, f"{data}\n<script>{script}</script>")
+    return filled(page, meta, f"{data}\n<script>{code}</script>")
 
 
-def collected(recording: Recording, questions: Iterable[str], where: str, all_heads: bool) -> dict[str, Any]:
+def collected(
+    recording: Recording, questions: Iterable[str], where: str, all_heads: bool, most: int | None = None
+) -> dict[str, Any]:
     """{path: its answer}, JSON as it is and bytes in base64. Raises RegardError as soon as it is too large."""
     stored: dict[str, Any] = {}
-    size = 0
+    size, most = 0, most or LARGEST
     for question in questions:
         found = answer(recording, question)
         is_json = found.kind == "application/json"
         stored[f"0/{question}"] = json.loads(found.body) if is_json else base64.b64encode(found.body).decode()
         size += len(found.body) if is_json else len(found.body) * 4 // 3
-        if size > LARGEST:
+        if size > most:
             do = "choose one head: --head 0.0" if all_heads else "save it as .svg or .png, or look at a shorter text"
-            raise RegardError(where, f"the page would be over {LARGEST // 1_000_000} MB", do)
+            raise RegardError(where, f"the page would be over {most // 1_000_000} MB", do)
     return stored
 
 
@@ -65,3 +75,14 @@ def for_script(value: Any) -> str:
     for sign in signs:
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return text
+
+
+class Inline:
+    """A page inside a notebook: a frame that holds all of it, so it stays when the notebook is saved."""
+
+    def __init__(self, page: str, high: int = 900) -> None:
+        self.page, self.high = page, high
+
+    def _repr_html_(self) -> str:
+        frame = 'sandbox="allow-scripts" style="width: 100%; border: 0" title="what every head looks at"'
+        return f'<iframe srcdoc="{html.escape(self.page)}" height="{self.high}" {frame}></iframe>'

@@ -1,6 +1,7 @@
 // Questions to whoever has the answers: the server, the exported page itself, or a notebook. All answer the same bytes.
 
-const KEPT_TILES = 96;
+const KEPT_ANSWERS = 96;
+const KEPT_BYTES = 48e6; // a head's vectors of 8192 tokens are 8 MB
 
 export class Refusal extends Error {}
 
@@ -10,7 +11,8 @@ export function serverAnswers(token) {
     let answer;
     try {
       answer = await fetch(`api/${path}`, {...options, headers: {...options.headers, "x-regard-token": token}, cache: "no-store"});
-    } catch {
+    } catch (error) {
+      if (error.name === "AbortError") throw error; // whoever asked is gone
       throw new Refusal("regard does not answer: start it again with the same command, then reload");
     }
     if (!answer.ok) throw new Refusal(await answer.text());
@@ -41,22 +43,85 @@ export function storedAnswers(stored) {
   };
 }
 
-/** The same answers, the last tiles kept (they never change for one recording), and equal questions asked once. */
+const KERNEL_WAIT = 60_000; // milliseconds; the kernel itself ends every computation after 30 seconds
+
+/** Answers of a notebook's kernel: the same bytes, as buffers of the widget's messages (page/widget.py). model: anywidget's. */
+export function kernelAnswers(model) {
+  const waiting = new Map(), page = Math.random().toString(36).slice(2); // another page may ask through the same model
+  let count = 0;
+  function hear(message, buffers) {
+    const asked = waiting.get(message?.id);
+    if (!asked) return; // dropped, or another page's
+    if (message.refused !== undefined) asked.refuse(new Refusal(message.refused));
+    else asked.take(bytesOf(buffers[0]));
+  }
+  model.on("msg:custom", hear);
+  function call(path, fields, signal) {
+    const id = `${page}-${++count}`;
+    const answer = new Promise((take, refuse) => {
+      const late = () => refuse(new Refusal("the notebook's kernel does not answer: it is busy or gone; once it is idle, run the cell again"));
+      const timer = setTimeout(late, KERNEL_WAIT);
+      const drop = () => {
+        model.send({drop: id});
+        refuse(signal.reason);
+      };
+      signal?.addEventListener("abort", drop);
+      waiting.set(id, {take, refuse, rest: () => { clearTimeout(timer); signal?.removeEventListener("abort", drop); }});
+    });
+    model.send(fields === undefined ? {id, path} : {id, path, fields});
+    return answer.finally(() => {
+      waiting.get(id)?.rest();
+      waiting.delete(id);
+    });
+  }
+  const json = async (path, fields, signal) => JSON.parse(new TextDecoder().decode(await call(path, fields, signal)));
+  return {
+    live: true,
+    json: (path, signal) => json(path, undefined, signal),
+    bytes: (path, signal) => call(path, undefined, signal),
+    post: (path, body, signal) => json(path, body, signal),
+    close() {
+      model.off("msg:custom", hear);
+      for (const [id, {rest}] of waiting) {
+        rest();
+        model.send({drop: id});
+      }
+      waiting.clear();
+    },
+  };
+}
+
+/** A buffer of a message (a view of some larger one, not always at a multiple of 8) by itself. */
+function bytesOf({buffer, byteOffset = 0, byteLength}) {
+  return buffer.slice(byteOffset, byteOffset + byteLength);
+}
+
+/** The same answers, the last kept (they never change for one recording), and equal questions asked once. */
 export function remembering(answers) {
-  const kept = new Map();
-  const once = (kind) => (path, signal) => {
-    const name = `${kind} ${path}`;
-    if (!kept.has(name)) {
-      const asked = answers[kind](path, signal);
-      asked.catch(() => kept.delete(name));
-      kept.set(name, asked);
-      if (kept.size > KEPT_TILES) kept.delete(kept.keys().next().value);
-    } else {
-      const found = kept.get(name);
+  const kept = new Map(); // the last used stand last
+  function trim() {
+    let bytes = [...kept.values()].reduce((sum, {size}) => sum + size, 0);
+    for (const [name, {size}] of kept) {
+      if (kept.size <= KEPT_ANSWERS && (bytes <= KEPT_BYTES || kept.size === 1)) return;
       kept.delete(name);
-      kept.set(name, found);
+      bytes -= size;
     }
-    return kept.get(name);
+  }
+  function keep(name, found) {
+    const one = {found, size: 0};
+    kept.set(name, one);
+    found.then((answer) => { one.size = answer.byteLength ?? 0; trim(); }, () => kept.get(name) === one && kept.delete(name));
+    return one;
+  }
+  const once = (kind) => function asked(path, signal) {
+    const name = `${kind} ${path}`;
+    const one = kept.get(name) ?? keep(name, answers[kind](path, signal));
+    kept.delete(name);
+    kept.set(name, one);
+    return one.found.catch((error) => {
+      if (error.name !== "AbortError" || signal?.aborted) throw error;
+      return asked(path, signal); // whoever asked first is gone
+    });
   };
   return {...answers, json: once("json"), bytes: once("bytes"), fresh: answers.json};
 }

@@ -3,7 +3,7 @@
 import {readTile} from "./ask.js";
 import {cellColours, cellHatch, cellPicture, cellScaleBar} from "./cells.js";
 import {choiceOf, noticeOf, redrawing} from "./controls.js";
-import {element, fill, themeColour} from "./dom.js";
+import {element, fill, focusedBeside, themeColour} from "./dom.js";
 import {exactNumber, shortNumber, shownNumber} from "./numbers.js";
 
 const HEADS_SIDE = 64; // cells on a thumbnail's side, at most
@@ -39,7 +39,7 @@ export function headsView(place, page) {
   const entered = headsKept.has(page.ask);
   if (!entered) headsKept.set(page.ask, new Map());
   const kept = headsKept.get(page.ask);
-  let cells = [], now = null, errors = [], pixel = 1, round = 0, alive = true, arrangedAs = "", paintedAs = "";
+  let cells = [], now = null, errors = [], pixel = 1, going = new AbortController(), arrangedAs = "", paintedAs = "";
 
   const sorts = [["", "layer and head"], ...HEADS_NUMBERS.map(([name, words]) => [name, words])];
   const [sortLabel, sortSelect] = choiceOf("sort by", sorts, (measure) => state.set({measure}));
@@ -88,10 +88,11 @@ export function headsView(place, page) {
     });
   }
 
-  /** Asks for what is missing: numbers in one lane, pictures in three. */
+  /** Asks for what is missing: numbers in one lane, pictures in three. What was asked before is dropped, on both sides. */
   function ask() {
-    const mine = ++round;
-    const wanted = () => alive && mine === round;
+    going.abort();
+    const {signal} = (going = new AbortController());
+    const wanted = () => !signal.aborted;
     errors = [];
     const asking = async (question, use) => {
       try {
@@ -104,22 +105,22 @@ export function headsView(place, page) {
     };
     const {site} = now;
     const numbers = [...new Set(cells.map(({layer}) => layer))].map((layer) => () =>
-      asking(() => page.ask.json(`${page.key}/measures/${site}/${layer}`), (found) => {
+      asking(() => page.ask.json(`${page.key}/measures/${site}/${layer}`, signal), (found) => {
         for (const cell of cells)
           if (cell.layer === layer) cell.measures = found.find(({head}) => head === cell.head) ?? null;
         arrange(true);
       }));
     const pictures = cells.filter(({tile}) => !tile).map((cell) => () => {
       const path = `${page.key}/tile/${site}/${cell.layer}/${cell.head}/weights/${zoom}/0/0`;
-      return asking(async () => kept.get(path) ?? readTile(await page.ask.bytes(path)), (tile) => {
+      return asking(async () => kept.get(path) ?? readTile(await page.ask.bytes(path, signal)), (tile) => {
         kept.set(path, tile);
         if (kept.size > HEADS_KEPT) kept.delete(kept.keys().next().value);
         cell.tile = tile;
         paint(cell);
       });
     });
+    headsLanes(pictures, 3, wanted); // first, as numbers of a long text take a while
     headsLanes(numbers, 1, wanted);
-    headsLanes(pictures, 3, wanted);
     tellProgress();
   }
 
@@ -146,7 +147,7 @@ export function headsView(place, page) {
 
   /** All pictures, in whole device pixels a cell, and the scale; nothing where nothing changed. */
   function draw() {
-    if (!alive || !now) return;
+    if (going.signal.aborted || !now) return;
     const ratio = window.devicePixelRatio || 1;
     const target = Math.min(128, Math.max(80, (scroll.clientWidth || 640) / Math.min(heads, 12) - 28)) * ratio;
     pixel = Math.max(1, Math.floor(target / Math.ceil(Math.max(n, m) / step)));
@@ -168,7 +169,7 @@ export function headsView(place, page) {
       if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y);
       return order === "up" ? x - y : y - x;
     };
-    const focused = grid.contains(document.activeElement) ? document.activeElement : null;
+    const active = focusedBeside(grid), focused = grid.contains(active) ? active : null;
     for (const {node, canvas, measures} of cells) {
       while (node.lastChild !== canvas) node.lastChild.remove();
       if (measures) node.append(...numbers.map((number) => figure(measures, number, shortNumber)));
@@ -225,7 +226,7 @@ export function headsView(place, page) {
   }
 
   if (!entered && layers * heads === 1) // the only head is opened at once; who comes back finds its numbers here
-    queueMicrotask(() => alive && state.get().view === "heads" && state.set({view: "matrix"}, {replace: true}));
+    queueMicrotask(() => !going.signal.aborted && state.get().view === "heads" && state.set({view: "matrix"}, {replace: true}));
 
   return {
     update({site, layer, head, measure = "", order = ""}) {
@@ -241,7 +242,7 @@ export function headsView(place, page) {
       else if (moved) choose();
     },
     destroy() {
-      alive = false;
+      going.abort();
       stop();
     },
   };

@@ -17,6 +17,7 @@ const MATRIX_KEYS = "Arrow keys move the focused cell, with shift the view; + an
 export function matrixView(place, page) {
   const {facts, state, facts: {n, m}} = page;
   const [tiles, pointers] = [new Map(), new Map()];
+  let going = new AbortController(); // of this head: what is asked for one that flashed by is dropped, on both sides
   let now = {}; // site, layer, head, what
   let here = {}; // zoom, left, top, row, column: the address follows a moment later
   let f = null, sums = null, drag = null, hovered = null, spread = 0, turned = [0, 0], alive = true;
@@ -52,14 +53,17 @@ export function matrixView(place, page) {
   function tile(z, y, x) {
     const path = `${page.key}/tile/${headName()}/${now.what}/${z}/${y}/${x}`;
     const found = tiles.get(path) ?? {cells: null, error: null, image: null, paintedAs: ""};
-    if (asked >= MATRIX_ASKED && !tiles.has(path)) return found; // heads that flash by are not asked for; drawn anew then
+    if (asked >= MATRIX_ASKED && !tiles.has(path)) return found; // drawn anew when one of those has come
     const known = tiles.delete(path);
     tiles.set(path, found); // the last used stand last
     if (known) return found;
     if (tiles.size > MATRIX_KEPT) tiles.delete(tiles.keys().next().value);
     asked++;
-    page.ask.bytes(path).then((buffer) => { found.cells = readTile(buffer); })
-      .catch((error) => { found.error = error; }).then(() => { asked--; soon(); });
+    const {signal} = going;
+    page.ask.bytes(path, signal).then((buffer) => { found.cells = readTile(buffer); }).catch((error) => {
+      if (signal.aborted) tiles.delete(path);
+      else found.error = error;
+    }).then(() => { asked--; soon(); });
     return found;
   }
 
@@ -86,9 +90,12 @@ export function matrixView(place, page) {
     measure();
     const found = parts();
     const as = `${headName()}/${now.what}`;
-    const stale = drawnAs !== "" && drawnAs !== as && found.some(({tile: {cells, error}}) => !cells && !error);
-    if (place.classList.toggle("stale", stale)) return; // the last good picture stays until the new one is there
+    const waits = found.some(({tile: {cells, error}}) => !cells && !error);
+    base.setAttribute("aria-busy", String(waits));
+    // the last good picture stays until the new one is there
+    if (place.classList.toggle("stale", drawnAs !== "" && drawnAs !== as && waits)) return;
     drawnAs = as;
+    base.dataset.shows = `${as} zoom ${f.zoom} from ${f.x * f.step},${f.y * f.step}`;
     for (const canvas of [base, overlay]) {
       [canvas.width, canvas.height] = f.size;
       [canvas.style.width, canvas.style.height] = f.size.map((length) => `${length / f.ratio}px`);
@@ -366,13 +373,18 @@ export function matrixView(place, page) {
       if (sight === seen) return;
       seen = sight;
       whatSelect.value = now.what;
-      if (sumsAs !== headName()) sums = {rows: new Map(), received: new Map()};
+      if (sumsAs !== headName()) {
+        sums = {rows: new Map(), received: new Map()};
+        going.abort();
+        going = new AbortController();
+      }
       sumsAs = headName();
       askFocus();
       soon();
     },
     destroy() {
       alive = false;
+      going.abort();
       stop();
       [commit, focusTimer].forEach((timer) => clearTimeout(timer));
     },
