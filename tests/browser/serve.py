@@ -1,6 +1,8 @@
-"""A page that is served from a model made here: `python serve.py random|induction|hostile`; prints its address."""
+"""A page that is served from a model made here: `python serve.py KIND`, one of MODELS; prints its address."""
 
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +10,12 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.looking.small import build, induction, text
+from tests.looking.small import QWEN3, build, induction, planted, text
 
 from regard.looking.kept import Tokens
 from regard.looking.record import Recording, record
 from regard.model.sequence import Sequence
+from regard.model.transformer import Transformer
 from regard.page.server import serve
 from regard.page.studio import Studio
 
@@ -28,6 +31,16 @@ HOSTILE = (
     " ",
     "\n",
 )
+
+
+LONG = replace(QWEN3, vocabulary=60, context=300, layers=12)
+MODELS: dict[str, tuple[Callable[[], Transformer], torch.Tensor]] = {
+    "random": (build, text(12)),
+    "induction": (induction, torch.tensor([[0, 1, 2, 3, 0, 1, 4, 2]])),
+    "planted": (lambda: planted(gain=8.0), torch.tensor([[0, 1, 2, 3, 0, 1, 4, 2]])),
+    "long": (lambda: build(LONG), text(300)),
+    "hostile": (build, text(12)),
+}
 
 
 class Letters:
@@ -46,11 +59,10 @@ class Hostile(Letters):
 
 
 def recording_of(kind: str, letters: str | None = None) -> Recording:
-    model, names = (induction(), Letters()) if kind == "induction" else (build(), Letters())
-    tokenizer: Any = Hostile() if kind == "hostile" else names
-    if letters is None:
-        ids = torch.tensor([[0, 1, 2, 3, 0, 1, 4, 2]]) if kind == "induction" else text(12)
-    else:
+    build_it, ids = MODELS[kind]
+    model = build_it()
+    tokenizer: Any = Hostile() if kind == "hostile" else Letters()
+    if letters is not None:
         limit = model.config.vocabulary
         ids = torch.tensor([[(ord(letter) - 97) % limit for letter in letters if letter.isalpha()] or [0]])
     made = record(model, Sequence.text(ids), Tokens.of_text(ids[0].tolist(), tokenizer), name=kind)

@@ -19,6 +19,7 @@ from regard.looking.kept import Call, Readings
 from regard.looking.palette import CIVIDIS
 from regard.looking.record import Recording
 from regard.looking.tiles import SIDE, finest_kept, size_at
+from regard.page.paths import FOLLOWED, follow, lens_at, paths_of
 from regard.page.space import SPACES, near, space
 
 MAGIC = b"RGT1"
@@ -170,11 +171,15 @@ def prediction(recording: Recording, start: int, end: int) -> list[dict[str, Any
 
 
 def position(recording: Recording, i: int) -> dict[str, Any]:
-    """The fifty likeliest, and what a lens reading makes of each layer."""
+    """The fifty likeliest, what a lens reading makes of each layer, and there the ranks of the five likeliest."""
     _check_window(recording, i, i + 1, 1)
-    path = [_lens_row(recording, recording.lens(i, layer), 0, layer=layer) for layer in range(recording.layers + 1)] \
-        if recording.model is not None else []  # fmt: skip
-    return _reading(recording, recording.readings, i, 50) | {"path": path}
+    whole = _reading(recording, recording.readings, i, 50)
+    if recording.model is None:
+        return whole | {"path": [], "paths": []}
+    logits, readings = lens_at(recording, i)
+    rows = [_lens_row(recording, readings, layer, layer=layer) for layer in range(len(logits))]
+    tokens = [token for _, _, token in whole["top"][:FOLLOWED]]
+    return whole | {"path": rows, "paths": paths_of(recording, logits, readings, tokens)}
 
 
 def lens(recording: Recording, layer: int, start: int, end: int) -> list[dict[str, Any]]:
@@ -226,12 +231,13 @@ QUESTIONS: dict[str, Question] = {
     "vectors": (HEAD, vectors),
     "prediction": ((int, int), prediction),
     "position": ((int,), position),
+    "path": ((int, int), follow),
     "lens": ((int, int, int), lens),
     "space": ((str, int), space),
     "near": ((str, int, int), near),
 }
 """Each question's name, the kinds of its parts, and who answers."""
-SLOW = {"measures", "position", "lens", "space", "near"}
+SLOW = {"measures", "position", "path", "lens", "space", "near"}
 
 
 def every_question(recording: Recording, heads: Sequence[tuple[int, int]]) -> list[str]:

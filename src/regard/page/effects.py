@@ -78,8 +78,14 @@ def effect_of(recording: Recording, effect: Effect) -> dict[str, Any]:
         "change": [_finite(one) for one in effect.change.tolist()],
         "divergence": [_finite(one) for one in effect.divergence.tolist()],
         "before": top(effect.before), "after": top(effect.after), "mean": _finite(effect.mean_change),
-        "percentile": effect.percentile, "others": len(effect.others),
+        "percentile": effect.percentile, "others": len(effect.others), "truth": _truth(effect.after),
     }  # fmt: skip
+
+
+def _truth(readings: Readings) -> dict[str, list[Any]]:
+    """What really came next, position by position, in the edited run."""
+    p = np.exp(readings.log_probability.astype(np.float64)).tolist()
+    return {"p": [_finite(one) for one in p], "rank": readings.rank.tolist(), "ties": readings.ties.tolist()}
 
 
 def _finite(value: float) -> float | None:

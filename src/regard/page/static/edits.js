@@ -5,7 +5,7 @@ import {asking, digits, keepFocus, numberCell, plainButton, rovingKeys} from "./
 import {element, fill, tokenName} from "./dom.js";
 import {shortNumber} from "./numbers.js";
 
-const EDITS_LIMIT = 5; // nats: the strip's fixed scale
+export const EDITS_LIMIT = 5; // nats: the strip's fixed scale
 const EDITS_ROWS = 20;
 
 /** By the sign that stands in the address: what is edited, how, and what names its place. */
@@ -50,12 +50,12 @@ function editsWord(sign, at) {
 }
 
 /** As the server takes it. */
-function editsAsked({sign, layer, head, row, column}) {
+export function editsAsked({sign, layer, head, row, column}) {
   const {part, kind} = EDITS_KINDS[sign], some = (one) => (one === undefined ? [] : [one]);
   return {part, kind, layer, heads: some(head), rows: some(row), cols: some(column)};
 }
 
-function editsName({tokens: {labels}}, {sign, layer, head, row, column}) {
+export function editsName({tokens: {labels}}, {sign, layer, head, row, column}) {
   const token = (i) => [`${i} `, element("bdi", {class: "token"}, labels[i])];
   return [`${EDITS_KINDS[sign].name}: layer ${layer}`, head === undefined ? "" : `, head ${head}`,
     ...(row === undefined ? [] : [", from ", ...token(row)]),
@@ -142,6 +142,7 @@ function editsControls({facts, state, say}) {
   const left = element("p", {class: "failed"});
   const undo = plainButton("undo the last", () => set(words().slice(0, -1)), {"data-undo": true});
   const clear = plainButton("undo all", () => set([]));
+  const lock = plainButton("lock, and see both strips", () => state.set({lock: words().join(";"), view: "prediction"}));
   const add = plainButton("add this edit", () => {
     const word = editsWord(sign.value, now());
     if (words().includes(word)) say("this edit is in the list already");
@@ -160,11 +161,11 @@ function editsControls({facts, state, say}) {
     }
     fill(list, ...edits.map((one) => element("li", {}, ...editsName(facts, one), " ",
       plainButton("remove", () => set(words().filter((word) => word !== one.word))))));
-    [undo.hidden, clear.hidden] = [!words().length, !words().length];
+    for (const one of [undo, clear, lock]) one.hidden = !words().length;
     fill(left, unread.length ? `Left out, as this run has no such place: ${unread.join(", ")}` : null);
   }
   const bar = element("div", {class: "row"}, sign, where, places.row.label, places.column.label, add);
-  const undoing = element("div", {class: "row"}, undo, clear);
+  const undoing = element("div", {class: "row"}, undo, clear, lock);
   return {show, node: element("div", {class: "stack edits-controls"}, bar, about, list, left, undoing)};
 }
 

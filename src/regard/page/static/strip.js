@@ -17,8 +17,12 @@ export function tokenStrip(place, page) {
     start = from;
     const end = Math.min(facts.n, from + STRIP_WINDOW);
     const boxes = [];
-    for (let at = from; at < end; at++)
-      boxes.push(element("span", {role: "option", class: "strip-token", "data-at": at, title: `token ${at}`}, tokenName(facts, at)));
+    for (let at = from; at < end; at++) {
+      const box = tokenName(facts, at);
+      box.classList.add("strip-token");
+      for (const [name, value] of [["role", "option"], ["data-at", at], ["title", `token ${at}`]]) box.setAttribute(name, value);
+      boxes.push(box);
+    }
     fill(list, from > 0 ? element("span", {class: "quiet small"}, `${from} before `) : null, ...boxes,
       end < facts.n ? element("span", {class: "quiet small"}, ` ${facts.n - end} after`) : null);
   }

@@ -1,0 +1,142 @@
+"""What one can do in each view: steps of a user, and the answer that must then stand there."""
+
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from regard.looking.record import Recording
+from regard.page.answers import answer
+from regard.page.export import save_page
+
+from .conftest import Open
+from .serve import recording_of
+
+VIEWS = ("heads", "matrix", "lines", "lookup", "prediction", "space", "edits")
+MOST_NODES = 1500
+NUMBER = re.compile(r"-?[0-9.]+(e[-+]?[0-9]+)?")
+
+
+@pytest.fixture(scope="module")
+def planted() -> Recording:
+    return recording_of("planted")
+
+
+@pytest.fixture(scope="module")
+def small() -> Recording:
+    return recording_of("random")
+
+
+@pytest.fixture(scope="module")
+def saved(small: Recording, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("views") / "page.html"
+    save_page(small, path)
+    return path.as_uri()
+
+
+def go(page: Page, **state: Any) -> None:
+    """To a state, as a copied link would."""
+    page.evaluate("words => { location.hash = words; }", "&".join(f"{name}={value}" for name, value in state.items()))
+    page.wait_for_selector(f".view.{state['view']}:not(.stale)")
+    page.wait_for_load_state("networkidle")
+
+
+def told(recording: Recording, path: str) -> Any:
+    return json.loads(answer(recording, path).body)
+
+
+def column(page: Page, table: str, name: str) -> list[str]:
+    """The texts of a table's column, which its head names."""
+    heads = page.locator(f"{table} thead th").all_inner_texts()
+    cells = page.locator(f"{table} tbody tr td:nth-child({heads.index(name) + 1})")
+    return [text.strip() for text in cells.all_inner_texts()]
+
+
+def line(page: Page, name: str) -> list[float]:
+    """The numbers of a line of the prediction strip."""
+    row = page.locator(
+        ".prediction-table tbody tr", has=page.locator("th", has_text=re.compile(f"^{re.escape(name)}$"))
+    )
+    row.first.wait_for()
+    found = row.locator("[data-value]").evaluate_all("all => all.map((one) => one.dataset.value)")
+    return [float(one) for one in found if NUMBER.fullmatch(one)]
+
+
+@pytest.mark.parametrize("live", ["long"], indirect=True)
+def test_no_view_of_a_long_text_has_too_many_nodes(live: str, open_page: Open) -> None:
+    """300 tokens, 12 layers of 6 heads."""
+    page = open_page(live)
+    for view in VIEWS:
+        go(page, view=view, row=150, column=140, position=150, layer=3, follow=4, lock="z:1.0", edits="z:1.0")
+        if view in ("prediction", "edits"):
+            page.wait_for_selector(".edits-badge", timeout=20_000)
+        assert page.locator("body *").count() <= MOST_NODES, view
+
+
+# prediction
+
+
+def test_a_saved_page_follows_each_of_the_five_likeliest(saved: str, small: Recording, open_page: Open) -> None:
+    page = open_page(f"{saved}#view=prediction&position=5", offline=True)
+    paths = told(small, "position/5")["paths"]
+    for one in paths:
+        page.locator(".prediction-follow", has_text=re.compile(f"^{re.escape(one['label'])}$")).click()
+        expect(page.locator(".prediction-steps thead")).to_contain_text(f"rank of {one['label']}")
+        assert column(page, ".prediction-steps", f"rank of {one['label']}") == [str(row["rank"]) for row in one["path"]]
+        assert f"follow={one['token']}" in page.url
+    (outside,) = told(small, "position/5")["top"][5:6]
+    page.locator(".prediction-follow", has_text=re.compile(f"^{re.escape(outside[0])}$")).click()
+    expect(page.locator(".prediction-steps")).to_contain_text("look at it live for this token")
+
+
+@pytest.mark.parametrize("live", ["random"], indirect=True)
+def test_any_token_is_followed_live_by_keys_alone(live: str, small: Recording, open_page: Open) -> None:
+    page = open_page(f"{live}&view=prediction&position=5")
+    top = told(small, "position/5")["top"]
+    page.locator(".prediction-follow").first.focus()
+    for _ in range(7):
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    label, _, token = top[7]
+    expect(page.locator(".prediction-steps thead")).to_contain_text(f"rank of {label}")
+    expected = [str(row["rank"]) for row in told(small, f"path/5/{token}")["path"]]
+    assert column(page, ".prediction-steps", f"rank of {label}") == expected
+    expect(page.locator(f'[data-key="follow {token}"]')).to_be_focused()
+    page.reload()
+    expect(page.locator(".prediction-steps thead")).to_contain_text(f"rank of {label}")
+    assert column(page, ".prediction-steps", f"rank of {label}") == expected
+
+
+@pytest.mark.parametrize("live", ["planted"], indirect=True)
+def test_a_locked_edit_shows_both_strips_and_their_difference(live: str, planted: Recording, open_page: Open) -> None:
+    """Head 2 is the only one that says something: without it all six words are as likely, everywhere."""
+    page = open_page(f"{live}&view=edits&layer=0&head=2")
+    page.get_by_role("button", name="add this edit").click()
+    page.get_by_role("button", name="lock, and see both strips").click()
+    page.wait_for_selector(".view.prediction .edits-badge", timeout=20_000)
+    before = np.exp(planted.readings.log_probability[:-1])
+    for _ in range(2):
+        after, change = line(page, "edited run: its probability"), line(page, "change of its log p, nats")
+        assert line(page, "its probability") == pytest.approx(before.tolist(), rel=1e-6)
+        assert after == pytest.approx([1 / 6] * 7, rel=1e-6)
+        assert change == pytest.approx(np.log(np.array(after) / before).tolist(), abs=1e-5)
+        assert len(set(line(page, "edited run: its rank"))) == 1
+        expect(page.locator(".bars-readout:visible")).to_have_count(3)
+        assert "lock=z" in page.url
+        page.reload()
+        page.wait_for_selector(".view.prediction .edits-badge", timeout=20_000)
+    page.get_by_role("button", name="unlock").click()
+    expect(page.locator(".locked-row")).to_have_count(0)
+    expect(page.locator(".bars-readout:visible")).to_have_count(1)
+    assert "lock" not in page.url
+
+
+def test_a_locked_edit_in_a_saved_page_asks_for_the_live_one(saved: str, open_page: Open) -> None:
+    page = open_page(f"{saved}#view=prediction&position=5&lock=z:0.1;z:99.0", offline=True)
+    text = page.locator(".locked-edit")
+    expect(text).to_contain_text("look at this run live")
+    expect(text).to_contain_text("Left out, as this run has no such place: z:99.0")
+    expect(text.locator(".edits-badge")).to_have_count(0)
