@@ -140,3 +140,62 @@ def test_a_locked_edit_in_a_saved_page_asks_for_the_live_one(saved: str, open_pa
     expect(text).to_contain_text("look at this run live")
     expect(text).to_contain_text("Left out, as this run has no such place: z:99.0")
     expect(text.locator(".edits-badge")).to_have_count(0)
+
+
+# lines
+
+
+def weights_of(page: Page) -> dict[str, list[float]]:
+    """The table's columns of weights by name, by token; what is not allowed is NaN."""
+    heads = page.locator(".view.lines table thead th").all_inner_texts()[3:]
+    rows = page.locator(".view.lines table tbody tr:not(:nth-last-child(-n+2))").all()
+    found: dict[str, list[float]] = {name: [np.nan] * len(rows) for name in heads}
+    for row in rows:
+        cells = row.locator("td").evaluate_all("all => all.map((one) => one.dataset.value ?? one.textContent)")
+        for name, value in zip(heads, cells[2:], strict=True):
+            found[name][int(cells[0])] = float(value) if NUMBER.fullmatch(value) else np.nan
+    return found
+
+
+def test_rows_of_several_tokens_stand_side_by_side_or_as_their_mean(
+    saved: str, small: Recording, open_page: Open
+) -> None:
+    """By keys alone. A mean says so, has its members beside it, and sums to 1, though one row sees fewer tokens."""
+    page = open_page(f"{saved}#view=lines&layer=1&head=2&row=7&least=0", offline=True)
+    page.locator(".lines-token.chosen").focus()
+    for key in ("Shift+ArrowRight", "Shift+ArrowRight", "Space"):
+        page.keyboard.press(key)
+    expect(page.locator(".lines-beside")).to_have_count(1)
+    assert "tokens=9" in page.url
+    expect(page.locator(".view.lines thead")).to_contain_text("layer 1, head 2, row 9")
+    expected = np.where(small.mask(1), small.weights(1, 2), np.nan)[[7, 9]]
+    side = weights_of(page)
+    assert list(side) == ["layer 1, head 2, row 7", "layer 1, head 2, row 9"]
+    np.testing.assert_allclose(list(side.values()), expected[:, :10], rtol=1e-6)
+    assert page.locator(".derived:visible", has_text="Derived").count() == 0
+    page.get_by_label("several tokens").select_option("mean")
+    expect(page.locator(".lines-mean")).to_be_visible()
+    (name,), (mean,) = zip(*weights_of(page).items(), strict=True)
+    assert name == "layer 1, head 2, mean of 2 rows"
+    np.testing.assert_allclose(mean, np.nansum(expected[:, :10], axis=0) / 2, rtol=1e-6)
+    assert sum(mean) == pytest.approx(1)
+    assert page.locator(".lines-mean .derived").count() == 1
+    expect(page.get_by_label("take token 9 away")).to_be_visible()
+    page.reload()
+    expect(page.locator(".lines-mean")).to_be_visible()
+    assert list(weights_of(page)) == [name]
+    page.get_by_label("take token 9 away").click()
+    expect(page.locator(".lines-mean")).to_be_hidden()
+    assert list(weights_of(page)) == ["layer 1, head 2"]
+
+
+def test_seven_rows_have_colours_and_what_is_left_out_is_said(saved: str, open_page: Open) -> None:
+    page = open_page(f"{saved}#view=lines&heads=0.0,0.1,1.2&row=7&tokens=8,9", offline=True)
+    expect(page.locator(".lines-sample")).to_have_count(6)
+    expect(page.locator(".view.lines")).to_contain_text("Left out: tokens 9")
+    page.get_by_label("token's number").fill("3")
+    page.get_by_role("button", name="take beside").click()
+    expect(page.locator(".view.lines")).to_contain_text("At most 2 tokens of 3 heads")
+    page.get_by_label("several tokens").select_option("mean")
+    expect(page.locator(".view.lines thead")).to_contain_text("layer 1, head 2, mean of 3 rows")
+    expect(page.locator(".lines-sample")).to_have_count(3)
