@@ -23,9 +23,10 @@ from starlette.testclient import TestClient
 from regard.errors import RegardError
 from regard.looking.record import Recording
 from regard.looking.stopping import Stopped, stop_if_unwanted
+from regard.page import assets
 from regard.page import server as servers
 from regard.page.answers import answer
-from regard.page.assets import served, shell
+from regard.page.assets import shell
 from regard.page.guard import FAULT
 from regard.page.routes import application
 from regard.page.server import Ended, bind, serve
@@ -100,12 +101,12 @@ def test_the_shell_is_served_without_the_token_and_holds_nothing(asked: Asked) -
     for name in linked:
         if not name.startswith("data:"):
             found = checked(stranger.get(f"/{name}"))
-            assert (found.status_code, found.text) == (200, served()[name.removeprefix("static/")])
+            assert (found.status_code, found.text) == (200, assets.served()[name.removeprefix("static/")])
             assert found.headers["content-type"].startswith(("text/javascript", "text/css"))
 
 
 def test_every_file_of_the_page_is_served_and_nothing_else(asked: Asked) -> None:
-    for name, content in served().items():
+    for name, content in assets.served().items():
         assert asked.get(f"/static/{name}").text == content
     for name in ("", "/", "index.html", "../guard.py", "main.js", "page.css/", "PAGE.CSS", "page"):
         assert asked.get(f"/static/{name}").status_code == 404, name
