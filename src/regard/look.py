@@ -1,12 +1,17 @@
 """What `run.look` returns: a recording that also draws itself (contract 4: looking/ knows no more than recordings)."""
 
 import sys
-from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from regard.errors import RegardError
 from regard.looking.record import Recording
 from regard.model.transformer import Transformer
+
+if TYPE_CHECKING:
+    from regard.page.export import Inline
+    from regard.page.studio import Studio
+    from regard.page.widget import Widget
 
 PICTURES = (".svg", ".png")
 PAGES = (".html",)
@@ -16,6 +21,9 @@ TOUR = "tour=0"
 
 class Look(Recording):
     """A recording with `save` for pictures, too."""
+
+    run: Any = None
+    """Which looked, and can look again; None of a recording that was loaded."""
 
     def save(
         self, path: str | Path, overwrite: bool = False, head: str | tuple[int, int] | None = None, tour: bool = False
@@ -39,18 +47,21 @@ class Look(Recording):
         drawn = draw_heads(self) if head is None else draw_head(self, *self.head_of(head))
         return drawn.save(path, overwrite)
 
-    def show(self) -> "Inline | None":
-        """In a notebook the page, inside the notebook and without a server. Elsewhere it opens in the browser, until
-        Ctrl-C."""
-        from regard.page.export import page_of
+    def show(self) -> "Widget | Inline | None":
+        """In a notebook the page, inside the notebook: live with `pip install regard[notebook]`, else a frame that
+        holds what was recorded. Elsewhere it opens in the browser, until Ctrl-C."""
+        if not in_notebook():
+            from regard.page.server import serve
 
-        if in_notebook():
+            serve(studio_of(self.run, self))
+            return None
+        try:
+            from regard.page.widget import Widget
+        except ImportError:
+            from regard.page.export import Inline, page_of
+
             return Inline(page_of(self))
-        from regard.page.server import serve
-        from regard.page.studio import Studio
-
-        serve(Studio(None, self, self.facts.name))
-        return None
+        return Widget(studio_of(self.run, self))
 
     @classmethod
     def load(cls, path: str | Path, model: Transformer | None = None) -> "Look":
@@ -79,15 +90,20 @@ def check_ending(path: str | Path, head: object = None) -> None:
         raise RegardError("--head", "a recording holds every head", "leave it out, or save an .html, .svg or .png")
 
 
-class Inline:
-    """A page inside a notebook: a frame that holds all of it, so it stays when the notebook is saved."""
+def studio_of(run: Any, recording: Recording | None) -> "Studio":
+    """What the page asks. run: which reads what is typed, or None; recording: what is seen at first, or None."""
+    from regard.page.studio import Studio
 
-    def __init__(self, page: str, high: int = 900) -> None:
-        self.page, self.high = page, high
+    if run is None:
+        return Studio(None, recording, recording.facts.name if recording is not None else "")
 
-    def _repr_html_(self) -> str:
-        frame = 'sandbox="allow-scripts" style="width: 100%; border: 0" title="what every head looks at"'
-        return f'<iframe srcdoc="{escape(self.page)}" height="{self.high}" {frame}></iframe>'
+    def fresh() -> list[object]:
+        """What was cut or converted since it was last asked."""
+        found: list[object] = run.notices
+        run.notices = []
+        return found
+
+    return Studio(run.look, recording, run.facts["run"], notices=fresh)
 
 
 def in_notebook() -> bool:

@@ -11,19 +11,10 @@ SENTENCE = "A robot must obey the orders given it by human beings"
 
 def open_page(run: Any, recording: Any, port: int, host: str | None, browser: bool, tour: bool = False) -> None:
     """The page, until Ctrl-C; of a saved recording without its run there is no typing. tour: on its first stop."""
-    from regard.look import TOUR
+    from regard.look import TOUR, studio_of
     from regard.page.server import serve
-    from regard.page.studio import Studio
 
-    name = run.facts["run"] if run is not None else recording.facts.name
-
-    def fresh() -> list[object]:
-        """What was cut or converted since it was last asked."""
-        found: list[object] = run.notices
-        run.notices = []
-        return found
-
-    studio = Studio(run and run.look, recording, name, notices=tuple if run is None else fresh)
+    studio = studio_of(run, recording)
     serve(studio, host=host or "127.0.0.1", port=port, open_browser=browser, say=tell, at=TOUR if tour else "")
 
 

@@ -297,7 +297,9 @@ class Run:
         named = Tokens.of_text(ids, self.tokenizer)
         facts = {"name": self.facts["run"], "seed": self.facts["seed"]}
         recording = record(self.model, Places.text(torch.tensor([ids])), named, **facts)
-        return Look(recording.kept, self.model, label=self.tokenizer.label)
+        found = Look(recording.kept, self.model, label=self.tokenizer.label)
+        found.run = self
+        return found
 
     def evaluate(self, *paths: str | Path, encoding: str | None = None, skip_bad: bool = False,
                  text_key: str = "text") -> dict[str, Any]:  # fmt: skip

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 
-from regard.look import Inline
 from regard.looking.palette import CIVIDIS
 from regard.looking.record import Recording
-from regard.page.export import page_of, save_page
+from regard.page.export import save_page
 
 from .conftest import Open
 from .serve import HOSTILE, recording_of
@@ -145,7 +144,7 @@ def test_W11_W12_hostile_tokens_are_text_and_unmerged(live: str, open_page: Open
     for view in VIEWS:
         show(page, view=view, row=3, column=1)
         assert page.locator("main img, main script").count() == 0
-    labels = page.eval_on_selector_all(".strip-token bdi", "all => all.map((one) => one.textContent)")
+    labels = page.eval_on_selector_all(".strip-token", "all => all.map((one) => one.textContent)")
     assert labels == list(recording.tokens.labels)
     assert set(labels) <= set(HOSTILE)
     places = page.eval_on_selector_all(".strip-token", "all => all.map((one) => one.getBoundingClientRect().left)")
@@ -252,22 +251,3 @@ def test_a_page_without_the_token_asks_for_it(browser: Any, tmp_path: Path) -> N
         page.click(".page-ask button")
         page.wait_for_selector(".view")
         server.terminate()
-
-
-def test_in_notebooks_two_pages_stand_side_by_side(induction: Recording, browser: Any, tmp_path: Path) -> None:
-    """What `.show()` returns there: frames that hold all of the page, each with a state of its own."""
-    inline = Inline(page_of(induction))._repr_html_()
-    (tmp_path / "notebook.html").write_text(f"<!doctype html><title>notebook</title>{inline}{inline}")
-    context = browser.new_context(offline=True)
-    page = context.new_page()
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.goto((tmp_path / "notebook.html").as_uri())
-    first, second = (page.frame_locator("iframe").nth(at) for at in range(2))
-    for frame in (first, second):
-        frame.locator(".view.heads").wait_for()
-    first.locator(".page-tabs a", has_text="Matrix").click()
-    first.locator(".view.matrix").wait_for()
-    assert second.locator(".view.heads").count() == 1
-    assert not wrong
-    context.close()

@@ -53,12 +53,14 @@ def test_each_name_is_in_one_module_only_so_that_they_can_be_joined() -> None:
 
 
 def test_joined_modules_come_after_what_they_import() -> None:
-    order = re.findall(r"^// (\w+\.js)$", assets.joined(), re.MULTILINE)
-    assert set(order) == {name for name in assets.assets() if name.endswith(".js")}
-    for name in order:
-        for needed in assets.IMPORT.findall(assets.assets()[name]):
-            assert order.index(needed) < order.index(name)
-    assert "import " not in re.sub(r"//.*|/\*.*?\*/|\"[^\"]*\"|`[^`]*`", "", assets.joined())
+    entries = {assets.START, assets.NOTEBOOK}
+    for entry in entries:
+        order = re.findall(r"^// (\w+\.js)$", assets.joined(entry), re.MULTILINE)
+        assert {*order, *entries} == {name for name in assets.assets() if name.endswith(".js")}
+        for name in order:
+            for needed in assets.IMPORT.findall(assets.assets()[name]):
+                assert order.index(needed) < order.index(name)
+        assert "import " not in re.sub(r"//.*|/\*.*?\*/|\"[^\"]*\"|`[^`]*`", "", assets.joined(entry))
 
 
 def test_the_pages_own_code_is_small() -> None:

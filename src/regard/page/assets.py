@@ -8,6 +8,8 @@ from importlib.resources import files
 
 IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w.]+)";\n', re.MULTILINE)
 START = "start.js"
+NOTEBOOK = "notebook.js"
+"""Where a page begins, and where one does inside a notebook."""
 KINDS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
 
 

@@ -134,7 +134,7 @@ class Studio:
             self._asked -= 1
 
     def _answered(self, gone: threading.Event, recording: Recording, rest: str) -> Answer:
-        with while_wanted(lambda: not gone.is_set()):
+        with while_wanted(lambda: bool(self._pools) and not gone.is_set()):
             return self._answering(recording, rest)
 
     def stop(self) -> None:

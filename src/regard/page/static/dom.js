@@ -30,5 +30,18 @@ export function shortened(label, most) {
 
 /** A colour of the page's style sheet by its name, such as "--ink": canvases read it anew when they are drawn. */
 export function themeColour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const root = themeRoots.findLast((one) => one.isConnected) ?? document.documentElement;
+  return getComputedStyle(root).getPropertyValue(name).trim();
+}
+
+const themeRoots = []; // of pages inside a notebook, whose document has other colours
+
+/** From now on the page's colours are those of this element. */
+export function themedBy(root) {
+  themeRoots.push(root);
+}
+
+/** What has the focus in the same page, inside a notebook's shadow tree, too. */
+export function focusedBeside(node) {
+  return node.getRootNode().activeElement ?? null;
 }

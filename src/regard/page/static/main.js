@@ -2,7 +2,7 @@
 
 import {remembering, serverAnswers, storedAnswers, Refusal} from "./ask.js";
 import {cellBar} from "./cells.js";
-import {element, fill} from "./dom.js";
+import {element, fill, focusedBeside} from "./dom.js";
 import {editsPanel} from "./edits.js";
 import {headsView} from "./heads.js";
 import {linesView} from "./lines.js";
@@ -23,8 +23,11 @@ const VIEWS = [
 ];
 const TYPING = 250; // milliseconds of quiet after which a changed text is looked at
 
-/** Opens the page in `place`. answers: ask.js; state: state.js; first: the key of the recording to begin with, or null. */
-export async function openPage(place, {answers, state, first, name}) {
+/**
+ * Opens the page in `place`. answers: ask.js; state: state.js; first: the key of the recording to begin with, or null;
+ * keys: where single keys are heard; again: what is done after a page could not be opened.
+ */
+export async function openPage(place, {answers, state, first, name, keys = document, again = () => location.reload()}) {
   const page = {ask: remembering(answers), state, name, key: null, facts: null};
   const live = element("p", {class: "visually-hidden", role: "status", "aria-live": "polite"});
   page.say = (text) => { live.textContent = text; };
@@ -50,14 +53,14 @@ export async function openPage(place, {answers, state, first, name}) {
     else if (text) await page.look(text);
     else shell.empty();
   } catch (error) {
-    page.refuse(shell.main, error, () => location.reload());
+    page.refuse(shell.main, error, again);
   }
   state.listen((now) => {
     if (now.key && now.key !== page.key) open(now.key).catch((error) => page.refuse(shell.main, error, null));
     else if (page.facts) shell.show();
   });
-  pageKeys(page);
-  return page;
+  pageKeys(page, shell.root, keys);
+  return Object.assign(page, {redraw: shell.redraw, close: shell.close});
 }
 
 /** weight -> 0 to 255 on the fixed scale; -1 for what is not allowed. Lowest of the log scale: 1e-6. */
@@ -140,13 +143,23 @@ function pageShell(page, live) {
 
   return {
     root, main,
+    redraw() {
+      current?.view.destroy();
+      current = null;
+      if (page.facts) mount(state.get());
+    },
+    close() {
+      clearTimeout(waiting);
+      current?.view.destroy();
+      proof?.destroy();
+    },
     empty: () => { fill(main, element("p", {class: "quiet"}, "Type a text above; the model reads it, and every head is drawn here.")); field.focus(); },
     said: (lines) => { said.textContent = lines.join(" "); },
     show() {
       const now = state.get();
       if (key !== page.key) {
         key = page.key;
-        if (document.activeElement !== field) field.value = page.facts.text;
+        if (focusedBeside(field) !== field) field.value = page.facts.text;
         proof?.destroy();
         fill(badge);
         proof = proofPanel(badge, page);
@@ -204,11 +217,11 @@ function footOf(page) {
 const HELP = "Keys: 1 to 7 views, h and l head, j and k layer, arrows cell, Enter inspect, g go to row, column, s scale, u undo an edit, n and p next and previous stop of the tour, ? this help, ! single keys off or on";
 
 /** Single keys, but not while somebody types; "!" switches them off and on. */
-function pageKeys(page) {
+function pageKeys(page, root, keys) {
   const {state} = page;
   let on = true;
   const step = (name, count, by) => state.set({[name]: Math.min(Math.max(state.get()[name] + by, 0), count - 1)});
-  document.addEventListener("keydown", (event) => {
+  keys.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || !page.facts) return;
     if (/^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName ?? "")) return;
     if (event.key === "!") { on = !on; page.say(`single keys are ${on ? "on" : "off"}`); return; }
@@ -217,17 +230,17 @@ function pageKeys(page) {
       h: () => step("head", page.facts.heads, -1), l: () => step("head", page.facts.heads, 1),
       k: () => step("layer", page.facts.layers, -1), j: () => step("layer", page.facts.layers, 1),
       s: () => state.set({scale: page.scale() === "log" ? "linear" : "log"}),
-      g: () => document.querySelector("[data-go]")?.focus(),
+      g: () => root.querySelector("[data-go]")?.focus(),
       n: () => page.tour?.step(1), p: () => page.tour?.step(-1),
-      u: () => document.querySelector("[data-undo]")?.click(),
-      "/": () => document.querySelector(".page-find")?.focus(),
-      "?": () => { const help = document.querySelector(".page-help"); help.hidden = !help.hidden; page.say(HELP); },
+      u: () => root.querySelector("[data-undo]")?.click(),
+      "/": () => root.querySelector(".page-find")?.focus(),
+      "?": () => { const help = root.querySelector(".page-help"); help.hidden = !help.hidden; page.say(HELP); },
     }[event.key] ?? (VIEWS[Number(event.key) - 1] ? () => state.set({view: VIEWS[Number(event.key) - 1][0], from: undefined}) : null);
     if (!act) return;
     event.preventDefault();
     act();
   });
-  document.querySelector(".page-foot")?.before(element("p", {class: "page-help quiet small", hidden: true}, HELP));
+  root.querySelector(".page-foot").before(element("p", {class: "page-help quiet small", hidden: true}, HELP));
 }
 
 const TOKEN = "regard-token";

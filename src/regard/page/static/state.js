@@ -55,7 +55,9 @@ export function ownState(first = "") {
   return {
     get: () => state,
     set(changes) {
-      state = {...state, ...changes};
+      const next = {...state, ...changes};
+      if (writeState(next) === writeState(state)) return;
+      state = next;
       listeners.forEach((listener) => listener(state));
     },
     listen(listener) {
