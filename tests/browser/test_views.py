@@ -199,3 +199,75 @@ def test_seven_rows_have_colours_and_what_is_left_out_is_said(saved: str, open_p
     page.get_by_label("several tokens").select_option("mean")
     expect(page.locator(".view.lines thead")).to_contain_text("layer 1, head 2, mean of 3 rows")
     expect(page.locator(".lines-sample")).to_have_count(3)
+
+
+# heads
+
+
+def picked(page: Page) -> list[str]:
+    found = page.locator('.heads-cell[aria-checked="true"] .heads-name').all_inner_texts()
+    return sorted(re.sub("[^0-9]+", " ", name).strip().replace(" ", ".") for name in found)
+
+
+def within(recording: Recording, **bounds: tuple[float, float]) -> list[str]:
+    """The heads whose measures lie in all bounds."""
+    inside = [all(low <= getattr(one, name) <= high for name, (low, high) in bounds.items())
+              for one in recording.measures()]  # fmt: skip
+    return sorted(f"{one.layer}.{one.head}" for one, is_in in zip(recording.measures(), inside, strict=True) if is_in)
+
+
+def test_heads_are_picked_by_two_of_their_numbers(saved: str, small: Recording, open_page: Open) -> None:
+    page = open_page(f"{saved}#view=heads", offline=True)
+    page.get_by_text("Two numbers against each other").click()
+    page.locator(".brush select").first.select_option("itself")
+    page.locator(".brush select").last.select_option("entropy")
+    expect(page.locator('.heads-number[data-measure="entropy"]')).to_have_count(3 * 6 + 1)
+    bounds = {"across from": 0.15, "across to": 0.25, "up from": 0.5}
+    for name, value in bounds.items():
+        page.get_by_label(name).fill(str(value))
+    page.get_by_role("button", name="pick", exact=True).click()
+    expected = within(small, itself=(0.15, 0.25), entropy=(0.5, 9))
+    assert 1 < len(expected) < 10
+    expect(page.locator('.heads-cell[aria-checked="true"]')).to_have_count(len(expected))
+    assert picked(page) == expected
+    page.reload()
+    expect(page.locator('.heads-cell[aria-checked="true"]')).to_have_count(len(expected))
+    expect(page.locator(".brush select").first).to_have_value("itself")
+    page.get_by_role("button", name="see their lines").click()
+    expect(page.locator(".lines-sample")).to_have_count(min(7, len(expected)))
+
+
+def test_a_frame_picks_the_dots_within(saved: str, small: Recording, open_page: Open) -> None:
+    page = open_page(f"{saved}#view=heads&brush=1&across=itself&up=entropy", offline=True)
+    expect(page.locator('.heads-number[data-measure="entropy"]')).to_have_count(3 * 6 + 1)
+    canvas = page.locator(".brush-dots")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    shares = sorted(one.itself for one in small.measures())
+    cut = (shares[5] + shares[6]) / 2  # six heads look less at themselves
+    page.mouse.move(box["x"] + 2, box["y"] + 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 40 + cut * (box["width"] - 80), box["y"] + box["height"] - 2, steps=3)
+    page.mouse.up()
+    expect(page.locator('.heads-cell[aria-checked="true"]')).to_have_count(6)
+    assert picked(page) == within(small, itself=(0, cut))
+
+
+def test_keys_alone_go_from_dot_to_dot_and_pick(saved: str, small: Recording, open_page: Open) -> None:
+    page = open_page(f"{saved}#view=heads&brush=1&across=itself&up=entropy", offline=True)
+    expect(page.locator('.heads-number[data-measure="entropy"]')).to_have_count(3 * 6 + 1)
+    order = sorted(small.measures(), key=lambda one: one.itself)
+    at = next(k for k, one in enumerate(order) if (one.layer, one.head) == (0, 0))
+    page.locator(".brush-dots").focus()
+    for step in (1, 2):
+        page.keyboard.press("ArrowRight")
+        there = order[at + step]
+        expect(page.locator(".brush")).to_contain_text(f"Layer {there.layer}, head {there.head}: itself")
+        shown = page.locator(".brush p [data-value]").evaluate_all("all => all.map((one) => +one.dataset.value)")
+        assert shown == pytest.approx([there.itself, there.entropy], rel=1e-6)
+        page.keyboard.press("Space")
+    assert picked(page) == sorted(f"{one.layer}.{one.head}" for one in order[at + 1 : at + 3])
+    page.keyboard.press("Space")
+    assert picked(page) == [f"{order[at + 1].layer}.{order[at + 1].head}"]
+    expect(page.locator(".brush-dots")).to_be_focused()

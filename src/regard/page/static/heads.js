@@ -1,13 +1,16 @@
 // View 1, every head as a small picture with its numbers: which heads do something, and what kind of thing?
 
 import {readTile} from "./ask.js";
+import {headsBrush} from "./brush.js";
 import {cellColours, cellHatch, cellPicture, cellScaleBar} from "./cells.js";
-import {choiceOf, noticeOf, redrawing} from "./controls.js";
+import {choiceOf, noticeOf, plainButton, redrawing} from "./controls.js";
 import {element, fill, focusedBeside, themeColour} from "./dom.js";
 import {exactNumber, shortNumber, shownNumber} from "./numbers.js";
+import {headsOf, linesHead} from "./series.js";
 
 const HEADS_SIDE = 64; // cells on a thumbnail's side, at most
-const HEADS_NODES = 1050; // elements for all heads: with many, fewer numbers stand under each
+const HEADS_NODES = 960; // elements for all heads: with many, fewer numbers stand under each
+const HEADS_NAMED = 12; // picked heads that are named
 const HEADS_KEPT = 600; // thumbnails, of all texts looked at
 const HEADS_NUMBERS = [
   ["first", "first token", "weight on the first token; much of it often means that there was nothing to fetch"],
@@ -49,17 +52,21 @@ export function headsView(place, page) {
   chosenLine.className = "heads-chosen";
   const listeners = {onkeydown: key, onclick: click, ondblclick: open};
   const grid = element("div", {class: "heads-grid", role: "listbox", "aria-label": "heads", ...listeners});
-  const scroll = element("div", {class: "scroll"}, grid);
+  const scroll = element("div", {class: "scroll"}, grid), pickedLine = element("div", {class: "row small"});
+  const openHead = ({layer, head}) => state.set({layer, head, view: "matrix"});
+  const brush = headsBrush(page, {numbers: HEADS_NUMBERS, toggle, pick, open: openHead,
+    choose: ({layer, head}) => state.set({layer, head}, {replace: true})});
   const some = `${numbersUnder} of ${HEADS_NUMBERS.length} stand under each head, the sorted one first; the chosen head's all:`;
   fill(
     place, element("h2", {}, "Which heads do something, and what kind of thing?"),
     element("p", {class: "quiet"}, "Each picture is one head's whole matrix: rows look, columns are looked at; " +
       (step === 1 ? "each cell is one weight. " : `each cell is the largest of ${step} x ${step} weights. `) +
-      "Choose a head with a click or the arrow keys; Enter or a double click opens its matrix. One text is one example."),
+      "Choose a head with a click or the arrow keys; Enter or a double click opens its matrix; " +
+      "space, or ctrl and a click, picks several. One text is one example."),
     element("div", {class: "row small"}, sortLabel, orderLabel, element("span", {class: "quiet"}, "Numbers are means over " +
       "this text's rows ", element("span", {class: "derived"}, "Derived")),
       numbersUnder < HEADS_NUMBERS.length ? element("span", {class: "quiet"}, some) : null),
-    chosenLine, progress, status, scroll, bar,
+    chosenLine, pickedLine, progress, status, scroll, bar, brush.node,
     element("details", {class: "small"}, element("summary", {}, "What the numbers mean"),
       element("p", {}, "Means over those rows of this one text that may look at more than one key (for induction: those " +
         "of them with an earlier occurrence), for one head of one layer."),
@@ -190,12 +197,32 @@ export function headsView(place, page) {
     const numbers = found?.measures ? HEADS_NUMBERS.map((number) => figure(found.measures, number, shownNumber)) : [];
     fill(chosenLine, `Layer ${now.layer}, head ${now.head}`, ...numbers);
   }
+    const picked = pickedCells(), more = picked.length - HEADS_NAMED;
+    for (const cell of cells) cell.node.setAttribute("aria-checked", picked.includes(cell));
+    fill(pickedLine, ...(picked.length ? [`${picked.length} picked:`,
+      ...picked.slice(0, HEADS_NAMED).map(({layer, head}) => element("span", {}, linesHead([layer, head]))),
+      more > 0 ? `and ${more} more` : "",
+      plainButton("see their lines", () => state.set({view: "lines", from: undefined})),
+      plainButton("pick none", () => pick([]))] : []));
+    brush.draw({cells, chosen: found, picked: new Set(picked)});
+  }
+
+  const pickedCells = () => headsOf(now.picked, facts).map(([layer, head]) => cells[layer * heads + head]);
+
+  function pick(some) {
+    state.set({heads: some.map(({layer, head}) => `${layer}.${head}`).join(",")});
+    page.say(`${some.length} heads are picked`);
+  }
+
+  function toggle(cell) {
+    const picked = pickedCells();
+    pick(picked.includes(cell) ? picked.filter((one) => one !== cell) : [...picked, cell]);
 
   const cellOf = (event) => cells.find(({node}) => node.contains(event.target));
 
   function click(event) {
     const found = cellOf(event);
-    if (found) go(found, {});
+    if (found) event.ctrlKey || event.metaKey ? toggle(found) : go(found, {});
   }
 
   function go({layer, head, node}, options) {
@@ -206,7 +233,7 @@ export function headsView(place, page) {
 
   function open(event) {
     const found = cellOf(event);
-    if (found) state.set({layer: found.layer, head: found.head, view: "matrix"});
+    if (found) openHead(found);
   }
 
   function key(event) {
@@ -218,7 +245,7 @@ export function headsView(place, page) {
       End: nodes.length - 1};
     if (at < 0) return;
     if (event.key === "Enter") open(event);
-    else if (event.key === " ") click(event);
+    else if (event.key === " ") toggle(cellOf(event));
     else if (!Object.hasOwn(steps, event.key)) return;
     else if (nodes[steps[event.key]]) go(cells.find(({node}) => node === nodes[steps[event.key]]), {replace: true});
     event.preventDefault();
@@ -229,10 +256,10 @@ export function headsView(place, page) {
     queueMicrotask(() => !going.signal.aborted && state.get().view === "heads" && state.set({view: "matrix"}, {replace: true}));
 
   return {
-    update({site, layer, head, measure = "", order = ""}) {
+    update({site, layer, head, heads: picked = "", measure = "", order = "", across, up, brush: opened}) {
       const other = !now || now.site !== site;
-      const moved = now?.layer !== layer || now?.head !== head;
-      now = {site, layer, head, sort: sorts.some(([name]) => name === measure) ? measure : "", order};
+      const seen = [layer, head, picked, across, up, opened].join(" "), moved = now?.seen !== seen;
+      now = {site, layer, head, picked, seen, sort: sorts.some(([name]) => name === measure) ? measure : "", order};
       [sortSelect.value, orderSelect.value] = [now.sort, order];
       orderSelect.disabled = !now.sort;
       if (other) build();
@@ -247,3 +274,4 @@ export function headsView(place, page) {
     },
   };
 }
+      brush.destroy();

@@ -40,8 +40,8 @@ export function linesView(place, page) {
     place, element("h2", {}, "In reading order, where does this token look?"),
     element("p", {class: "quiet"}, "Choose a token with a click or the arrow keys; with shift they read another " +
       "token's weight, space takes that one beside the chosen, Enter shows how the row came about. A line's width is " +
-      "1 + 13 x weight in pixels, its opacity the weight (at least 12 %). The strip under a token has the weight's colour on " +
-      "the page's scale; hatched: not allowed."),
+      "1 + 13 x weight in pixels, its opacity the weight (at least 12 %). The strip under a token has the weight's colour " +
+      "on the page's scale; hatched: not allowed."),
     element("div", {class: "row"}, byLabel, leastLabel, formOf(input("head to add", "layer.head"), "add head", addHead),
       formOf(token, "jump", (wanted) => numbered(wanted, jump)),
       plainButton("take beside", () => numbered(token.value.trim(), toggle)), togetherLabel),
@@ -121,17 +121,20 @@ export function linesView(place, page) {
 
   function layChips() {
     inkAs = themeColour("--ink");
-    const {heads, members, together, by, left, several} = now;
+    const {heads, picked, members, together, by, left, several} = now;
     const remove = (pair) => plainButton("×", () => setHeads(heads.filter((one) => one !== pair)),
       {"aria-label": `remove ${linesHead(pair)}`});
     const away = (at) => element("span", {class: "lines-chip"}, `${at} `, tokenName(facts, at), " ",
       plainButton("×", () => toggle(at), {"aria-label": `take token ${at} away`}));
     const rows = `${members.length} ${by ? "columns" : "rows"}`;
     fill(beside, ...(several ? ["Tokens ", ...members.map(away)] : []),
-      together ? element("span", {}, `Drawn is the mean of these ${rows} `, element("span", {class: "derived"}, "Derived"),
+      together ? element("span", {}, `Drawn is the mean of these ${rows} `,
+        element("span", {class: "derived"}, "Derived"),
         "; what one of them may not see adds nothing to it.") : null,
       left.length ? element("span", {class: "failed"}, `Left out: tokens ${left.join(", ")}, as there are ` +
         `${LINES_ROWS} colours; a mean has room for ${LINES_TOKENS}.`) : null);
+      picked > heads.length ? element("span", {class: "failed"}, `${heads.length} of ${picked} picked heads are ` +
+        "drawn, as there are 7 colours.") : null,
     fill(chips, ...linesSeries(now).map(({pair, name}, k) => {
       const sample = element("canvas", {class: "lines-sample", width: 72, height: 12, "aria-hidden": "true"});
       const pen = sample.getContext("2d");

@@ -6,11 +6,10 @@ export const LINES_WINDOW = 256; // tokens in the picture
 export const LINES_ROWS = 7; // heads, or heads x tokens side by side: at most 7 x 256 lines, under 2000
 export const LINES_TOKENS = 16; // of which a mean is made
 
-/** "0.1,2.3" -> [[0, 1], [2, 3]]: those that exist, each once, at most 7. */
-function linesHeads({heads = "", layer, head}, facts) {
-  const pairs = [...new Set(heads.split(","))].filter((text) => /^\d+\.\d+$/.test(text))
-    .map((text) => text.split(".").map(Number)).filter(([l, h]) => l < facts.layers && h < facts.heads);
-  return pairs.length ? pairs.slice(0, LINES_ROWS) : [[layer, head]];
+/** "0.1,2.3" -> [[0, 1], [2, 3]]: those that exist, each once. */
+export function headsOf(text = "", facts) {
+  return [...new Set(text.split(","))].filter((pair) => /^\d+\.\d+$/.test(pair))
+    .map((pair) => pair.split(".").map(Number)).filter(([l, h]) => l < facts.layers && h < facts.heads);
 }
 
 /** "5,8" -> the chosen token and those beside it: those that exist, each once. */
@@ -19,12 +18,13 @@ function linesTokens({tokens = ""}, at, n) {
   return [...new Set([at, ...others])];
 }
 
-/** heads; members: the chosen token and those beside it; left: those for which there is no colour; together: a mean. */
+/** heads of picked ones; members: the chosen token and those beside it; left: what has no colour; together: a mean. */
 export function linesChosen(all, facts, at) {
-  const heads = linesHeads(all, facts), tokens = linesTokens(all, at, facts.n), several = tokens.length > 1;
+  const known = headsOf(all.heads, facts), picked = known.length ? known : [[all.layer, all.head]];
+  const heads = picked.slice(0, LINES_ROWS), tokens = linesTokens(all, at, facts.n), several = tokens.length > 1;
   const together = all.together === "mean" && several;
   const room = together ? LINES_TOKENS : Math.max(1, Math.floor(LINES_ROWS / heads.length));
-  return {heads, members: tokens.slice(0, room), left: tokens.slice(room), together, several};
+  return {heads, picked: picked.length, members: tokens.slice(0, room), left: tokens.slice(room), together, several};
 }
 
 export const linesHead = ([layer, head]) => `layer ${layer}, head ${head}`;
