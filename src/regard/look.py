@@ -1,6 +1,7 @@
 """What `run.look` returns: a recording that also draws itself (contract 4: looking/ knows no more than recordings)."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,21 +48,25 @@ class Look(Recording):
         drawn = draw_heads(self) if head is None else draw_head(self, *self.head_of(head))
         return drawn.save(path, overwrite)
 
-    def show(self) -> "Widget | Inline | None":
+    def show(self, live: bool = True) -> "Widget | Inline | None":
         """In a notebook the page, inside the notebook: live with `pip install regard[notebook]`, else a frame that
-        holds what was recorded. Elsewhere it opens in the browser, until Ctrl-C."""
+        holds what was recorded. Elsewhere it opens in the browser, until Ctrl-C.
+
+        live: False for the frame, which is there when the notebook is opened again without its kernel, too.
+        """
         if not in_notebook():
             from regard.page.server import serve
 
             serve(studio_of(self.run, self))
             return None
-        try:
-            from regard.page.widget import Widget
-        except ImportError:
-            from regard.page.export import Inline, page_of
+        if live:
+            with suppress(ImportError):  # the extra is not installed
+                from regard.page.widget import Widget
 
-            return Inline(page_of(self))
-        return Widget(studio_of(self.run, self))
+                return Widget(studio_of(self.run, self))
+        from regard.page.export import Inline, page_of
+
+        return Inline(page_of(self))
 
     @classmethod
     def load(cls, path: str | Path, model: Transformer | None = None) -> "Look":

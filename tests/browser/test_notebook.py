@@ -281,6 +281,8 @@ def test_without_its_kernel_it_says_so_and_can_be_tried_again(notebook: Page, ke
     notebook.clock.install()
     notebook.evaluate("(model) => show(model, 'first')", model)
     notebook.locator("#first .quiet").wait_for(timeout=SOON)
+    notebook.clock.fast_forward(4_000)
+    notebook.locator("#first .quiet", has_text="busy, or gone").wait_for(timeout=SOON)
     notebook.clock.fast_forward(61_000)
     notebook.locator("#first .failed", has_text="kernel does not answer").wait_for(timeout=SOON)
     kernel.release()

@@ -141,6 +141,7 @@ def test_show_is_the_widget_in_a_notebook_and_the_frame_without_the_extra(monkey
     shown = found.show()
     assert isinstance(shown, Widget)
     shown.close()
+    assert isinstance(found.show(live=False), Inline)
     monkeypatch.setitem(sys.modules, "regard.page.widget", None)  # as if it could not be imported
     assert isinstance(found.show(), Inline)
 

@@ -55,7 +55,7 @@ class Widget(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]  # ipywi
             return '<p>This was live. Run the cell again, or keep it: <code>.save("page.html")</code></p>'
 
     def _heard(self, widget: object, question: Any, buffers: object) -> None:
-        """In the kernel's thread, which may be busy soon: all else happens in ours."""
+        """In the kernel's thread, between two cells: all else happens in ours."""
         if isinstance(question, dict):
             _loop().call_soon_threadsafe(self._begin, question)
 
@@ -97,7 +97,7 @@ POSTS = {"edit": asked.edit, "prove": asked.prove}
 
 @cache
 def _loop() -> asyncio.AbstractEventLoop:
-    """One for all widgets, in a thread of its own: the page goes on while the kernel computes."""
+    """One for all widgets, in a thread of its own: cells can be run while an answer is computed."""
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="regard notebook", daemon=True).start()
     return loop

@@ -5,6 +5,7 @@ import {element, fill, themedBy} from "./dom.js";
 import {openPage} from "./main.js";
 import {ownState} from "./state.js";
 
+const NOTEBOOK_SLOW = 3000; // milliseconds after which the page says what it waits for
 const NOTEBOOK_MARKS = ["class", "style", "data-jp-theme-light", "data-vscode-theme-kind"];
 
 /** anywidget's render: draws the page in `el` and returns what ends it. The style is the widget's, for this tree alone. */
@@ -30,13 +31,17 @@ export async function renderPage({model, el}) {
   const answers = kernelAnswers(model);
 
   async function open() {
-    const place = element("main", {tabindex: "-1"}, element("p", {class: "quiet"}, "Asking regard what there is to see\u2026"));
-    fill(root, place); // its keys are meant wherever in it somebody clicked
+    const asking = element("p", {class: "quiet"}, "Asking regard what there is to see\u2026");
+    const place = element("main", {tabindex: "-1"}, asking); // its keys are meant wherever in it somebody clicked
+    fill(root, place);
+    const slow = setTimeout(() => asking.append(" The notebook's kernel is busy, or gone: then run the cell again."), NOTEBOOK_SLOW);
     try {
       const start = await answers.json("start");
       page = await openPage(place, {answers, state: ownState(), first: start.key, name: start.name, keys: place, again: open});
     } catch (error) {
       fill(place, element("p", {class: "failed"}, error.message, " ", element("button", {class: "plain", onclick: open}, "try again")));
+    } finally {
+      clearTimeout(slow);
     }
   }
   open(); // not awaited: where the notebook was opened without its kernel, no answer comes
