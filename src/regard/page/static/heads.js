@@ -196,7 +196,6 @@ export function headsView(place, page) {
     }
     const numbers = found?.measures ? HEADS_NUMBERS.map((number) => figure(found.measures, number, shownNumber)) : [];
     fill(chosenLine, `Layer ${now.layer}, head ${now.head}`, ...numbers);
-  }
     const picked = pickedCells(), more = picked.length - HEADS_NAMED;
     for (const cell of cells) cell.node.setAttribute("aria-checked", picked.includes(cell));
     fill(pickedLine, ...(picked.length ? [`${picked.length} picked:`,
@@ -217,6 +216,7 @@ export function headsView(place, page) {
   function toggle(cell) {
     const picked = pickedCells();
     pick(picked.includes(cell) ? picked.filter((one) => one !== cell) : [...picked, cell]);
+  }
 
   const cellOf = (event) => cells.find(({node}) => node.contains(event.target));
 
@@ -271,7 +271,7 @@ export function headsView(place, page) {
     destroy() {
       going.abort();
       stop();
+      brush.destroy();
     },
   };
 }
-      brush.destroy();
