@@ -262,6 +262,45 @@ export function linesView(place, page) {
     }));
   }
 
+  /** The token at an event, or -1. */
+  function tokenAt(event) {
+    const k = [...text.children].findIndex((node) => node.contains(event.target));
+    return k < 0 ? -1 : now.from + k;
+  }
+
+  function click(event) {
+    const at = tokenAt(event);
+    if (at < 0) return;
+    if (event.ctrlKey || event.metaKey) return toggle(at);
+    if (!event.shiftKey) return choose(at);
+    other = at;
+    tellPair(-1, true);
+  }
+
+  function lookUp() {
+    const row = now.by ? other : now.at;
+    if (row >= 0) state.set({row, column: now.by ? now.at : other, view: "lookup"});
+    else complain("First choose, with shift and the arrow keys, the token that looks: the row to open.");
+  }
+
+  function key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const step = {ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1, Home: -n, End: n}[event.key];
+    if (!step && event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (event.key === " ") return toggle(other >= 0 ? other : now.at);
+    if (!step) return lookUp();
+    const next = (at) => Math.min(n - 1, Math.max(0, at + step));
+    if (event.shiftKey) {
+      other = next(other < 0 ? now.at : other);
+      tellPair(-1, true);
+    } else {
+      choose(next(now.at), {replace: true});
+      text.children[now.at - now.from]?.focus();
+    }
+  }
+
   return {
     update(all) {
       const by = all.direction === "by";
