@@ -28,8 +28,24 @@ export function shortened(label, most) {
   return signs.length > most ? `${signs.slice(0, most - 1).join("")}…` : label;
 }
 
+/** The light colours, in which pictures that are saved are drawn. */
+export const INKS = {ink: "#1b1f24", quiet: "#57606a", faint: "#cfd5db", pale: "#f1f4f6", paper: "#ffffff", line: "#78818a",
+  accent: "#0b6e8f", "accent-pale": "#dcedf3", wrong: "#b3261e"};
+let inksOnPaper = false;
+
+/** draw(), with the light colours. */
+export function onPaper(draw) {
+  inksOnPaper = true;
+  try {
+    return draw();
+  } finally {
+    inksOnPaper = false;
+  }
+}
+
 /** A colour of the page's style sheet by its name, such as "--ink": canvases read it anew when they are drawn. */
 export function themeColour(name) {
+  if (inksOnPaper) return INKS[name.slice(2)];
   const root = themeRoots.findLast((one) => one.isConnected) ?? document.documentElement;
   return getComputedStyle(root).getPropertyValue(name).trim();
 }

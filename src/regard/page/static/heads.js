@@ -6,6 +6,7 @@ import {cellColours, cellHatch, cellPicture, cellScaleBar} from "./cells.js";
 import {choiceOf, noticeOf, plainButton, redrawing} from "./controls.js";
 import {element, fill, focusedBeside, themeColour} from "./dom.js";
 import {exactNumber, shortNumber, shownNumber} from "./numbers.js";
+import {headsSlice} from "./slices.js";
 import {headsOf, linesHead} from "./series.js";
 
 const HEADS_SIDE = 64; // cells on a thumbnail's side, at most
@@ -255,7 +256,14 @@ export function headsView(place, page) {
   if (!entered && layers * heads === 1) // the only head is opened at once; who comes back finds its numbers here
     queueMicrotask(() => !going.signal.aborted && state.get().view === "heads" && state.set({view: "matrix"}, {replace: true}));
 
+  /** What is shown: the numbers of all heads, and the pictures in the order that is seen. */
+  function slice() {
+    const order = [...grid.children].map((node) => cells.findIndex((cell) => cell.node === node));
+    return headsSlice(page, {site: now.site, zoom, order, across: now.sort ? 8 : heads, numbers: HEADS_NUMBERS});
+  }
+
   return {
+    slice,
     update({site, layer, head, heads: picked = "", measure = "", order = "", across, up, brush: opened}) {
       const other = !now || now.site !== site;
       const seen = [layer, head, picked, across, up, opened].join(" "), moved = now?.seen !== seen;

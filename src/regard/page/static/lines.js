@@ -4,8 +4,10 @@ import {cellHatch, cellInk} from "./cells.js";
 import {choiceOf, digits, formOf, plainButton, redrawing} from "./controls.js";
 import {element, fill, themeColour, tokenName} from "./dom.js";
 import {exactNumber, shortNumber} from "./numbers.js";
+import {plainText, svgPen, svgText} from "./picture.js";
 import {lineTable, lineWeights, ROWS_WHOLE} from "./rows.js";
 import {linesChosen, linesCurve, linesHead, linesMean, linesParts, linesPercent, linesSeries} from "./series.js";
+import {linesSlice} from "./slices.js";
 import {LINES_ROWS, LINES_TOKENS, LINES_WINDOW} from "./series.js";
 
 const LINES_COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"]; // Okabe-Ito; the last is ink
@@ -226,6 +228,10 @@ export function linesView(place, page) {
     [canvas.style.width, canvas.style.height] = [`${wide}px`, `${high}px`];
     const pen = canvas.getContext("2d");
     pen.scale(ratio, ratio);
+    paintOn(pen, high, wide);
+  }
+
+  function paintOn(pen, high, wide) {
     const spotOf = (node) => {
       const [left, top, width] = [node.offsetLeft, node.offsetTop, node.offsetWidth];
       return {left, width, x: left + width / 2, top, bottom: top + node.offsetHeight};
@@ -260,6 +266,21 @@ export function linesView(place, page) {
       pen.fillStyle = index < 0 ? hatch : cellInk(page.palette, index);
       pen.fillRect(spot.left, spot.bottom + 1 + 5 * k, spot.width, 4);
     }));
+  }
+
+  /** What is shown: the rows or columns of which lines are drawn, each whole; and the picture as it is. */
+  function slice() {
+    if (!shown) throw new Error("The lines are not there yet: wait until they are drawn, then save again.");
+    const series = shown.series.map(({name}, k) => ({name, weights: shown.weights[k]}));
+    const {layer, head} = state.get(), [width, height] = [stage.clientWidth, stage.clientHeight];
+    const share = shown.parts.map(({drawn, first, total}) => linesPercent((drawn + first) / total)).join(", ");
+    return linesSlice(page, {...shown, layer, head, series, least: now.least, share}, () => {
+      const pen = svgPen(), nodes = [...text.children, ...Object.values(stubs).filter((node) => !node.hidden)];
+      paintOn(pen, height, width);
+      const names = nodes.map((node) => svgText(node.offsetLeft + 4, node.offsetTop + node.offsetHeight - 7,
+        plainText(node.textContent, 60), 14, themeColour("--ink"), "start", Math.max(4, node.offsetWidth - 8)));
+      return {width, height, inside: pen.parts.join("") + names.join("")};
+    });
   }
 
   /** The token at an event, or -1. */
@@ -302,6 +323,7 @@ export function linesView(place, page) {
   }
 
   return {
+    slice,
     update(all) {
       const by = all.direction === "by";
       const wanted = by ? all.column : all.row;

@@ -5,6 +5,7 @@ import {asking, choiceOf, digits, keepFocus, numberCell, plainButton, rovingKeys
 import {element, fill, tokenName} from "./dom.js";
 import {mayLook, mixtureOf, readVectors, rowOf, strongest} from "./exact.js";
 import {exactNumber, NOT_ALLOWED, shownNumber} from "./numbers.js";
+import {lookupSlice} from "./slices.js";
 
 const LOOKUP_TOP = 50;
 const LOOKUP_PRODUCTS = 8;
@@ -164,12 +165,19 @@ export function lookupView(place, page) {
     draw();
   }
 
+  /** What is shown: the row's table. */
+  async function slice() {
+    const now = lookupNow(page), vectors = readVectors(await page.ask.bytes(pathOf(now)));
+    if (now.i >= vectors.n) throw new Error(`There is no token ${now.i}: choose a query token from 0 to ${vectors.n - 1}.`);
+    return lookupSlice(page, now, lookupRow(vectors, now.i, {sort: now.sort, column: now.column, ...lookupWhatIf(now)}));
+  }
+
   function destroy() {
     asked.forget();
     query.destroy();
     output.destroy();
   }
-  return {update, destroy};
+  return {update, destroy, slice};
 }
 
 const lookupInput = (onchange, more) =>

@@ -11,6 +11,7 @@ import {matrixView} from "./matrix.js";
 import {notesOf} from "./notes.js";
 import {predictionView} from "./prediction.js";
 import {proofPanel} from "./proof.js";
+import {savePanel} from "./save.js";
 import {spaceView} from "./space.js";
 import {addressState, ownState, writeState} from "./state.js";
 import {tokenStrip} from "./strip.js";
@@ -112,7 +113,7 @@ function pageShell(page, live) {
   const strip = element("div", {class: "page-strip"});
   const tabs = element("nav", {class: "page-tabs", "aria-label": "Views"});
   const main = element("section", {class: "page-view"});
-  const choices = element("div", {class: "page-choices row"});
+  const choices = element("div", {class: "row"}), saving = savePanel(page, () => current?.view);
   const field = element("textarea", {class: "page-text", rows: 1, spellcheck: "false", "aria-label": "Text that the model reads",
     placeholder: "Type something for the model to read"});
   let waiting = 0;
@@ -123,7 +124,8 @@ function pageShell(page, live) {
   const root = element("div", {class: "page"},
     element("header", {class: "page-head"}, heading,
       element("button", {class: "plain", "data-tour": true, onclick: () => page.tour?.start()}, "take the tour"), badge),
-    page.ask.live ? field : null, said, strip, way, tabs, choices, main,
+    page.ask.live ? field : null, said, strip, way, tabs,
+    element("div", {class: "page-choices row"}, choices, saving.button), saving.panel, main,
     notesOf(), element("footer", {class: "page-foot quiet small"}), live);
   const foot = root.querySelector(".page-foot");
   let current = null;
@@ -173,6 +175,7 @@ function pageShell(page, live) {
       fill(tabs, ...VIEWS.map(([name, title], at) => tabOf(name, `${title}`, at, now, state)));
       fill(choices, ...choicesOf(page, now));
       mount(now);
+      saving.update();
     },
   };
 }

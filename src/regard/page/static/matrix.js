@@ -7,6 +7,7 @@ import {element, fill, themeColour, tokenName} from "./dom.js";
 import {rowOf} from "./exact.js";
 import {MATRIX_CLOSEST, matrixBound, matrixCell, matrixFrame} from "./frame.js";
 import {lineTable, lineTotal, lineWeights} from "./rows.js";
+import {matrixSlice} from "./slices.js";
 
 const MATRIX_SIDE = 256; // cells on a tile's side
 const MATRIX_KEPT = 64; // tiles
@@ -80,7 +81,7 @@ export function matrixView(place, page) {
         const [x, y] = [Math.max(f.x, ox), Math.max(f.y, oy)];
         const size = [Math.min(f.x + f.across, ox + MATRIX_SIDE) - x, Math.min(f.y + f.down, oy + MATRIX_SIDE) - y];
         const to = [f.left + (x - f.x) * f.cell, f.top + (y - f.y) * f.cell, size[0] * f.cell, size[1] * f.cell];
-        found.push({tile: tile(f.level, oy / MATRIX_SIDE, ox / MATRIX_SIDE), from: [x - ox, y - oy, ...size], to});
+        found.push({at: [oy / MATRIX_SIDE, ox / MATRIX_SIDE], tile: tile(f.level, oy / MATRIX_SIDE, ox / MATRIX_SIDE), from: [x - ox, y - oy, ...size], to});
       }
     return found;
   }
@@ -365,7 +366,14 @@ export function matrixView(place, page) {
   for (const [name, listener] of Object.entries({...hear, dblclick: lookUp})) base.addEventListener(name, listener);
   base.addEventListener("wheel", wheel, {passive: false});
 
+  /** What is shown: the cells in view, from their tiles. */
+  function slice() {
+    measure();
+    return matrixSlice(page, {...now, ...f, name: MATRIX_NAMES[now.what], side: MATRIX_SIDE, parts: parts()});
+  }
+
   return {
+    slice,
     update({site, layer, head, what, zoom, left, top, row, column}) {
       if (!commit) here = {zoom, left, top, row: row < n ? row : -1, column: column < m ? column : -1};
       now = {site, layer, head, what: Object.hasOwn(MATRIX_NAMES, what) ? what : "weights"};

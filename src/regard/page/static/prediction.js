@@ -6,6 +6,7 @@ import {element, fill, tokenName} from "./dom.js";
 import {lockedRun} from "./locked.js";
 import {exactNumber, shortNumber} from "./numbers.js";
 import {noneCell, ranksPanel, rankText, tokenText} from "./ranks.js";
+import {predictionSlice} from "./slices.js";
 
 const PREDICTION_BLOCK = 256; // positions whose outputs are read at once
 const PREDICTION_LENS = 16; // and whose lens readings are
@@ -86,7 +87,12 @@ export function predictionView(place, page) {
     asked.forget();
     for (const part of [bits, locked, detail]) part.destroy();
   }
-  return {update, destroy};
+  /** What is shown: the positions side by side. */
+  async function slice() {
+    await read();
+    return predictionSlice(page, now(), known);
+  }
+  return {update, destroy, slice};
 }
 
 /** What has been read so far: rows by position, surprisals, lens rows by layer and position. */

@@ -5,6 +5,8 @@ import {cellBar, cellInk, freshCanvas} from "./cells.js";
 import {arrowTo, asking, choiceOf, digits, keepFocus, numberCell, plainButton, redrawing, rovingKeys} from "./controls.js";
 import {element, fill, shortened, themeColour, tokenName} from "./dom.js";
 import {percent, shortNumber} from "./numbers.js";
+import {svgPen} from "./picture.js";
+import {spaceSlice} from "./slices.js";
 
 /** Okabe and Ito's colours (2008): told apart with every kind of colour vision. */
 const SPACE_KINDS = {
@@ -101,7 +103,18 @@ export function spaceView(place, page) {
     plot.destroy();
     norms.destroy();
   }
-  return {update, destroy};
+
+  /** What is shown: the points. */
+  function slice() {
+    if (!found) throw new Error("The vectors are not there yet: wait until they are drawn, then save again.");
+    const now = spaceNow(page), pen = svgPen(), [width, height] = [720, 480];
+    return spaceSlice(page, {...now, title, found}, () => {
+      const places = spacePlaces(found.x, found.y, width, height);
+      spaceDots(pen, page, places, {found, at: now.at, near: near.map(({i}) => i), paint: now.paint}, [width, height]);
+      return {width, height, inside: pen.parts.join("")};
+    });
+  }
+  return {update, destroy, slice};
 }
 
 function spaceControls({facts, state}) {
