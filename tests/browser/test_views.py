@@ -271,3 +271,64 @@ def test_keys_alone_go_from_dot_to_dot_and_pick(saved: str, small: Recording, op
     page.keyboard.press("Space")
     assert picked(page) == [f"{order[at + 1].layer}.{order[at + 1].head}"]
     expect(page.locator(".brush-dots")).to_be_focused()
+
+
+# two recordings
+
+
+@pytest.mark.parametrize("live", ["random"], indirect=True)
+def test_two_recordings_are_compared_cell_by_cell(live: str, small: Recording, open_page: Open) -> None:
+    """A text that differs in its last token differs in the last row alone, and there by as much as is said."""
+    page = open_page(f"{live}&view=heads&layer=1&head=2")
+    first = "".join(small.tokens.labels).replace("{", "a")  # as it can be typed: letters only
+    for at, text in enumerate((first, first[:-1] + "b"), 2):
+        page.fill(".page-text", text)
+        expect(page.locator(".compare select option")).to_have_count(at)
+    page.locator(".compare select").select_option("2")
+    here, away = (recording_of("random", text) for text in (first[:-1] + "b", first))
+    difference = np.where(here.mask(1), here.weights(1, 2) - away.weights(1, 2), np.nan)
+    row, column = np.unravel_index(np.nanargmax(np.abs(difference)), difference.shape)
+    assert row == 11
+    summary = page.locator(".compare-body p").first
+    expect(summary).to_contain_text(f"at row {row}, column {column}")
+    shown = float(summary.locator("[data-value]").get_attribute("data-value") or "nan")
+    assert shown == pytest.approx(difference[row, column], abs=1e-7)
+    page.locator(".compare-map").focus()
+    page.keyboard.press("ArrowUp")
+    readout = page.locator(".compare-body p").nth(1)
+    expect(readout).to_contain_text("Row 10")
+    assert [float(one.get_attribute("data-value") or "nan") for one in readout.locator("[data-value]").all()][2] == 0
+    page.reload()
+    expect(summary).to_contain_text(f"at row {row}, column {column}")
+    page.fill(".page-text", "abc")
+    expect(page.locator(".compare")).to_contain_text("Recording 2 has 12 tokens and this one 3")
+
+
+def test_the_map_of_differences_is_on_a_fixed_scale(open_page: Open, live: str) -> None:
+    """Blue is less than there, orange more, grey the same, and what is not allowed has none of these colours."""
+    page = open_page(f"{live}&view=heads&layer=0&head=0")
+    page.fill(".page-text", "abcabcabcabd")
+    expect(page.locator(".compare select option")).to_have_count(2)
+    page.locator(".compare select").select_option("1")
+    expect(page.locator(".compare-body")).to_be_visible()
+    expect(page.locator(".compare .cells-ticks span").first).to_have_text("-1")
+    pixels = np.array(page.evaluate("""() => {
+        const canvas = document.querySelector('.compare-map');
+        return [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data];
+    }"""), np.uint8)  # fmt: skip
+    side = int(np.sqrt(len(pixels) // 4))
+    middles = pixels.reshape(side, side, 4)[side // 24 :: side // 12, side // 24 :: side // 12][:12, :12, :3].astype(
+        int
+    )
+    here, away = recording_of("random", "abcabcabcabd").weights(0, 0), recording_of("random").weights(0, 0)
+    for i in range(12):
+        for j in range(i + 1):
+            size = round(127 * abs(float(here[i, j] - away[i, j])))
+            end = [200, 80, 0] if here[i, j] > away[i, j] else [5, 80, 160]
+            expected = [round(245 + (one - 245) * size / 127) for one in end]
+            assert np.abs(middles[i, j] - expected).max() <= 3, (i, j)
+
+
+def test_a_saved_page_has_nothing_to_compare_with(saved: str, open_page: Open) -> None:
+    page = open_page(f"{saved}#view=heads", offline=True)
+    expect(page.locator(".compare")).to_contain_text("a saved page holds one recording")

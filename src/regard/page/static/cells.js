@@ -18,6 +18,11 @@ export function cellColours(page, what) {
     const rgb = [...page.palette, 213, 94, 0];
     return {name, ticks: ["1e-4", "0.01", "1", "100"], rgb, count: 256, at, beyond: [[256, "clipped, above 100"]]};
   }
+  if (what === "differences") {
+    const at = (value) => (Number.isNaN(value) ? -1 : Math.round(127 + 127 * value));
+    const name = "difference of two weights: linear from -1 to 1";
+    return {name, ticks: ["-1", "-0.5", "0", "0.5", "1"], rgb: cellDiverging(), count: 255, at, beyond: []};
+  }
   const log = page.scale() === "log";
   const name = `weight: ${log ? "log10 from 1e-6 to 1 (less, and 0: lowest colour)" : "linear from 0 to 1"}`;
   const ticks = log ? ["1e-6", "1e-4", "0.01", "1"] : ["0", "0.25", "0.5", "0.75", "1"];

@@ -3,14 +3,15 @@
 import {readTile} from "./ask.js";
 import {headsBrush} from "./brush.js";
 import {cellColours, cellHatch, cellPicture, cellScaleBar} from "./cells.js";
+import {comparePanel} from "./compare.js";
 import {choiceOf, noticeOf, plainButton, redrawing} from "./controls.js";
 import {element, fill, focusedBeside, themeColour} from "./dom.js";
 import {exactNumber, shortNumber, shownNumber} from "./numbers.js";
-import {headsSlice} from "./slices.js";
 import {headsOf, linesHead} from "./series.js";
+import {headsSlice} from "./slices.js";
 
 const HEADS_SIDE = 64; // cells on a thumbnail's side, at most
-const HEADS_NODES = 960; // elements for all heads: with many, fewer numbers stand under each
+const HEADS_NODES = 860; // elements for all heads: with many, fewer numbers stand under each
 const HEADS_NAMED = 12; // picked heads that are named
 const HEADS_KEPT = 600; // thumbnails, of all texts looked at
 const HEADS_NUMBERS = [
@@ -54,6 +55,7 @@ export function headsView(place, page) {
   const listeners = {onkeydown: key, onclick: click, ondblclick: open};
   const grid = element("div", {class: "heads-grid", role: "listbox", "aria-label": "heads", ...listeners});
   const scroll = element("div", {class: "scroll"}, grid), pickedLine = element("div", {class: "row small"});
+  const compared = comparePanel(page);
   const openHead = ({layer, head}) => state.set({layer, head, view: "matrix"});
   const brush = headsBrush(page, {numbers: HEADS_NUMBERS, toggle, pick, open: openHead,
     choose: ({layer, head}) => state.set({layer, head}, {replace: true})});
@@ -67,7 +69,7 @@ export function headsView(place, page) {
     element("div", {class: "row small"}, sortLabel, orderLabel, element("span", {class: "quiet"}, "Numbers are means over " +
       "this text's rows ", element("span", {class: "derived"}, "Derived")),
       numbersUnder < HEADS_NUMBERS.length ? element("span", {class: "quiet"}, some) : null),
-    chosenLine, pickedLine, progress, status, scroll, bar, brush.node,
+    chosenLine, pickedLine, progress, status, scroll, bar, compared.node, brush.node,
     element("details", {class: "small"}, element("summary", {}, "What the numbers mean"),
       element("p", {}, "Means over those rows of this one text that may look at more than one key (for induction: those " +
         "of them with an earlier occurrence), for one head of one layer."),
@@ -273,6 +275,7 @@ export function headsView(place, page) {
       if (other) build();
       draw();
       arrange(other);
+      compared.update();
       if (other) ask();
       else if (moved) choose();
     },
@@ -280,6 +283,7 @@ export function headsView(place, page) {
       going.abort();
       stop();
       brush.destroy();
+      compared.destroy();
     },
   };
 }

@@ -29,7 +29,7 @@ const TYPING = 250; // milliseconds of quiet after which a changed text is looke
  * keys: where single keys are heard; again: what is done after a page could not be opened.
  */
 export async function openPage(place, {answers, state, first, name, keys = document, again = () => location.reload()}) {
-  const page = {ask: remembering(answers), state, name, key: null, facts: null};
+  const page = {ask: remembering(answers), state, name, key: null, facts: null, had: new Map()};
   const live = element("p", {class: "visually-hidden", role: "status", "aria-live": "polite"});
   page.say = (text) => { live.textContent = text; };
   page.refuse = (spot, error, retry) => fill(spot, element("p", {class: "failed"}, String(error.message ?? error), " ",
@@ -41,6 +41,7 @@ export async function openPage(place, {answers, state, first, name, keys = docum
   async function open(key) {
     const facts = await page.ask.json(`${key}/facts`);
     Object.assign(page, {key, facts, palette: paletteOf(facts.palette)});
+    page.had.set(key, facts);
     shell.show();
   }
   page.open = open;
