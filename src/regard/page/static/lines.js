@@ -272,7 +272,7 @@ export function linesView(place, page) {
   function slice() {
     if (!shown) throw new Error("The lines are not there yet: wait until they are drawn, then save again.");
     const series = shown.series.map(({name}, k) => ({name, weights: shown.weights[k]}));
-    const {layer, head} = state.get(), [width, height] = [stage.clientWidth, stage.clientHeight];
+    const [layer, head] = shown.heads.length === 1 ? shown.heads[0] : [], [width, height] = [stage.clientWidth, stage.clientHeight];
     const share = shown.parts.map(({drawn, first, total}) => linesPercent((drawn + first) / total)).join(", ");
     return linesSlice(page, {...shown, layer, head, series, least: now.least, share}, () => {
       const pen = svgPen(), nodes = [...text.children, ...Object.values(stubs).filter((node) => !node.hidden)];

@@ -6,6 +6,7 @@ import {element, INKS, onPaper, shortened} from "./dom.js";
 export const PICTURE_VECTOR = 200 * 200; // cells of a picture up to which each is a shape
 const PICTURE_FONT = "'Helvetica Neue', Helvetica, Arial, 'DejaVu Sans', sans-serif";
 const PICTURE_EDGE = 48; // left and right of everything
+const PICTURE_LEAST = 800; // across: room for every scale
 
 /** A stranger's text, safe to draw and to write: nothing that hides, turns the line or piles up; at most so many signs. */
 export function plainText(text, most = Infinity) {
@@ -95,7 +96,7 @@ export function svgCells(x, y, [wide, high], {rows, columns, values}, {rgb, at},
  * sentences and provenance below.
  */
 export function pictureOf(page, slice, facts, captioned) {
-  const body = onPaper(slice.draw), width = Math.ceil(Math.max(640, body.width + 2 * PICTURE_EDGE)), {badge} = facts;
+  const body = onPaper(slice.draw), width = Math.ceil(Math.max(PICTURE_LEAST, body.width + 2 * PICTURE_EDGE)), {badge} = facts;
   const colour = /^Not proven/.test(badge) ? INKS.wrong : /^Proven/.test(badge) ? INKS.accent : INKS.quiet, parts = [];
   let y = 60;
   const write = (text, size, fill, left = 0) => { // broken where the picture ends

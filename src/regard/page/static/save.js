@@ -108,7 +108,8 @@ async function saveFacts(page, slice) {
 /** The command that makes it again or the page on which it is, and the address there. */
 function saveAgain(page) {
   const now = page.state.get(), {name, text} = page.facts, known = /^\w[\w.-]*$/.test(name);
-  const what = {heads: "--save heads.svg", matrix: `--head ${now.layer}.${now.head} --save head.svg`}[now.view] ?? "--save page.html";
+  const view = now.view === "matrix" && now.what !== "weights" ? "" : now.view; // of a matrix only weights are drawn there
+  const what = {heads: "--save heads.svg", matrix: `--head ${now.layer}.${now.head} --save head.svg`}[view] ?? "--save page.html";
   const words = saveQuoted(text), command = `regard look ${known ? `runs/${name}` : "RUN"} ${what} ${text.startsWith("-") ? "-- " : ""}${words}`;
   return {command, address: writeState({...now, key: ""})};
 }

@@ -73,7 +73,7 @@ export async function matrixSlice(page, {site, layer, head, what, name, side, pa
   return {
     name: `matrix-${what}`, title: `layer ${layer}, head ${head}: ${what}`, under: `rows ${span(rows, n)}, columns ${span(columns, m)}`,
     scale: what, cells, facts: {layer, head, what, cell, rows: span(rows, n), columns: span(columns, m)}, empty: SLICE_MASKED,
-    words: [`Rows look, columns are looked at: a cell is ${cell}.`], draw: () => matrixBody(page, what, cells, matrixCell(zoom, 1)),
+    words: [`Rows look, columns are looked at: a cell is ${cell}.`], draw: () => matrixBody(page, what, cells, Math.max(matrixCell(zoom, 1), Math.min(12, Math.floor(480 / Math.max(across, down))))),
   };
 }
 
@@ -92,11 +92,12 @@ function matrixBody(page, what, {rows, columns, rowTokens, columnTokens, values}
 }
 
 /** The rows or columns of which lines are drawn, each whole: series of {name, weights}; share: what is drawn, in words. */
-export function linesSlice(page, {by, at, layer, head, series, least, share}, draw) {
-  const places = Array.from(series[0].weights, (_, k) => k), [token] = sliceTokens(page, [at]);
+export function linesSlice(page, {by, members, together, layer, head, series, least, share}, draw) {
+  const places = Array.from(series[0].weights, (_, k) => k), several = members.length > 1, names = sliceTokens(page, members);
+  const looks = by ? `${several ? "are" : "is"} looked at by` : `look${several ? "" : "s"} at`;
   return {
-    name: by ? "lines-column" : "lines", title: `${at} ${token} ${by ? "is looked at by" : "looks at"}`, scale: "weights",
-    under: series.map(({name}) => name).join("; "), facts: {layer, head, [by ? "column" : "row"]: at}, empty: SLICE_MASKED,
+    name: by ? "lines-column" : "lines", title: `${members.map((at, k) => `${at} ${names[k]}`).join(", ")} ${looks}`, scale: "weights",
+    under: series.map(({name}) => name).join("; ") + (together ? " (Derived)" : ""), facts: {layer, head, [by ? "columns" : "rows"]: members.join(" ")}, empty: SLICE_MASKED,
     words: [`Lines from a weight of ${least}: their width is 1 + 13 x weight in pixels, their opacity the weight (at least 12 %). Drawn of the mass: ${share}.`],
     columns: [sliceColumn(by ? "row" : "column", places), sliceColumn("token", sliceTokens(page, places)),
       ...series.map(({name, weights}) => sliceColumn(name, Float64Array.from(weights)))],
