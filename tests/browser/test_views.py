@@ -6,12 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from playwright.sync_api import Page, expect
 
-from regard.looking.record import Recording
+from regard.looking.record import Recording, record
+from regard.model.sequence import Sequence
 from regard.page.answers import answer
 from regard.page.export import save_page
 
+from ..looking.small import build, named
+from ..looking.small import text as some_text
 from .conftest import Open
 from .serve import recording_of
 
@@ -332,3 +336,95 @@ def test_the_map_of_differences_is_on_a_fixed_scale(open_page: Open, live: str) 
 def test_a_saved_page_has_nothing_to_compare_with(saved: str, open_page: Open) -> None:
     page = open_page(f"{saved}#view=heads", offline=True)
     expect(page.locator(".compare")).to_contain_text("a saved page holds one recording")
+
+
+# representations
+
+
+def places(recording: Recording, layer: int, width: float, height: float) -> np.ndarray[Any, Any]:
+    """(n, 2): where the page draws each token's point, from its rule: equal lengths both ways, 32 pixels of edge."""
+    found = told(recording, f"space/stream/{layer}")
+    across, up = (np.array([*found[name], 0.0]) for name in ("x", "y"))
+    unit = max(np.ptp(across) / (width - 64), np.ptp(up) / (height - 64))
+    x = width / 2 + (across - (across.min() + across.max()) / 2) / unit
+    y = height / 2 - (up - (up.min() + up.max()) / 2) / unit
+    return np.stack([x, y], axis=1)[:-1]
+
+
+def test_a_line_around_points_lists_their_tokens(saved: str, small: Recording, open_page: Open) -> None:
+    page = open_page(f"{saved}#view=space&layer=1", offline=True)
+    canvas = page.locator(".space-scatter")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    points = places(small, 1, box["width"], box["height"])
+    order = np.argsort(points[:, 0])
+    cut = (points[order[4], 0] + points[order[5], 0]) / 2  # five points lie to the left
+    corners = [(2, 2), (cut, 2), (cut, box["height"] - 3), (2, box["height"] - 3)]
+    page.mouse.move(box["x"] + corners[0][0], box["y"] + corners[0][1])
+    page.mouse.down()
+    for x, y in corners[1:]:
+        page.mouse.move(box["x"] + x, box["y"] + y, steps=2)
+    page.mouse.up()
+    expect(page.locator(".lasso-list tbody tr")).to_have_count(5)
+    listed = [int(text.split()[0]) for text in page.locator(".lasso-list .space-near").all_inner_texts()]
+    assert listed == sorted(order[:5].tolist())
+    shown = page.locator(".lasso-list [data-value]").evaluate_all("all => all.map((one) => +one.dataset.value)")
+    assert shown == pytest.approx(np.linalg.norm(small.stream(1)[listed], axis=1).tolist(), rel=1e-6)
+    page.reload()
+    expect(page.locator(".lasso-list tbody tr")).to_have_count(5)
+
+
+def test_positions_are_listed_by_keys_alone(saved: str, open_page: Open) -> None:
+    page = open_page(f"{saved}#view=space&layer=1", offline=True)
+    field = page.get_by_label("positions to list")
+    field.fill("9, 3-5,99")
+    field.press("Enter")
+    expect(page.locator(".lasso-list tbody tr")).to_have_count(4)
+    assert "among=3-5%2C9" in page.url
+    field.fill("all of them")
+    field.press("Enter")
+    expect(page.locator(".lasso")).to_contain_text("Write positions such as 3-5,9.")
+    page.locator(".lasso-list .space-near").first.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.locator(".space-chosen h3")).to_contain_text("Nearest to token 4")
+
+
+def test_norms_of_every_layer_and_the_odd_ones_are_told(open_page: Open, tmp_path: Any) -> None:
+    """One token's embedding is thirty times as long: it is odd at layer 0, and said to be."""
+    model, ids = build(), some_text(12)
+    with torch.no_grad():
+        model.embedding.table.weight[ids[0, 3]] *= 30
+    odd = record(model, Sequence.text(ids), named(ids))
+    save_page(odd, tmp_path / "odd.html")
+    page = open_page(f"{(tmp_path / 'odd.html').as_uri()}#view=space&layer=0&position=3", offline=True)
+    page.get_by_role("button", name="norms layer by layer").click()
+    rows = page.locator(".view.space .stack table tbody tr")
+    expect(rows).to_have_count(4)
+    for layer in range(4):
+        found = told(odd, f"space/stream/{layer}")
+        cells = rows.nth(layer).locator("td")
+        expect(cells.nth(1).locator("[data-value]")).to_have_attribute("data-value", re.compile("."))
+        median = float(cells.nth(1).locator("[data-value]").get_attribute("data-value") or "nan")
+        assert median == pytest.approx(float(np.median(found["norms"])), rel=1e-6)
+        own = float(cells.nth(3).locator("[data-value]").get_attribute("data-value") or "nan")
+        assert own == pytest.approx(found["norms"][3], rel=1e-6)
+        assert (" odd" in cells.nth(3).inner_text()) == (3 in found["odd"])
+        assert cells.nth(2).inner_text().startswith(f"{len(found['odd'])}:" if found["odd"] else "none")
+    assert " odd" in rows.first.inner_text()
+    assert "norms=all" in page.url
+
+
+@pytest.mark.parametrize("live", ["induction"], indirect=True)
+def test_points_are_coloured_by_token(live: str, open_page: Open) -> None:
+    """a b c d a b e c: a, b and c come twice, and equal tokens have one colour."""
+    page = open_page(f"{live}&view=space&layer=0")
+    page.get_by_label("colour by").select_option("token")
+    legend = page.locator(".view.space .space-left p.quiet")
+    expect(legend).to_contain_text("a 2x")
+    words = re.findall(r"([a-z]) (\d)x", legend.inner_text())
+    assert words == [("a", "2"), ("b", "2"), ("c", "2"), ("d", "1"), ("e", "1")]
+    colours = legend.locator(".space-sign").evaluate_all("all => all.map((one) => one.style.background)")
+    assert len(set(colours)) == len(words)
+    assert "paint=token" in page.url

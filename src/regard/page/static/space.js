@@ -2,8 +2,10 @@
 
 import {barStrip} from "./bars.js";
 import {cellBar, cellInk, freshCanvas} from "./cells.js";
-import {arrowTo, asking, choiceOf, digits, keepFocus, numberCell, plainButton, redrawing, rovingKeys} from "./controls.js";
+import {arrowTo, asking, choiceOf, digits, keepFocus, numberCell, redrawing, rovingKeys} from "./controls.js";
+import {depthPanel} from "./depth.js";
 import {element, fill, shortened, themeColour, tokenName} from "./dom.js";
+import {lassoHolds, lassoPanel, rangesOf} from "./lasso.js";
 import {percent, shortNumber} from "./numbers.js";
 import {svgPen} from "./picture.js";
 import {spaceSlice} from "./slices.js";
@@ -12,6 +14,8 @@ import {spaceSlice} from "./slices.js";
 const SPACE_KINDS = {
   text: "#0072b2", first: "#e69f00", end: "#d55e00", class: "#cc79a7", register: "#009e73", patch: "#56b4e9",
 };
+const SPACE_OTHERS = "#8a939c"; // tokens that are not among the most frequent
+const SPACE_PAINTS = ["position", "kind", "token"];
 const SPACE_ODD_LISTED = 20;
 const SPACE_NAMED = 60; // up to so many points all are named
 const SPACE_EDGE = 32;
@@ -24,7 +28,8 @@ function spaceNow(page) {
   const leaves = what === "stream" && state.out === String(state.layer); // the page's own choice ends at layer L - 1
   const layer = leaves ? layers : Math.min(state.layer, last), of = what === "stream" ? what : `${what}.${head}`;
   const at = Math.min(n - 1, state.position ?? state.row);
-  return {what, last, layer, head, of, at, paint: state.paint === "kind" ? "kind" : "position"};
+  const paint = SPACE_PAINTS.includes(state.paint) ? state.paint : "position";
+  return {what, last, layer, head, of, at, paint, among: rangesOf(state.among, n) ?? []};
 }
 
 export function spaceView(place, page) {
@@ -34,11 +39,11 @@ export function spaceView(place, page) {
   const notice = element("div"), axes = element("p", {class: "small"}), odd = element("p", {class: "small"});
   const legend = element("p", {class: "small quiet"}), chosen = element("div", {class: "space-chosen"});
   const nearNotice = element("div"), table = element("div"), controls = spaceControls(page);
-  const plot = spaceScatter(page, choose), every = spaceEvery(page);
+  const lasso = lassoPanel(page, choose), plot = spaceScatter(page, choose, lasso.pick), every = depthPanel(page);
   const norms = barStrip({label: "norms of the tokens", name: (i) => `token ${i} ${labels[i]}`, choose});
   const body = element("div", {class: "space-body", hidden: true},
     element("div", {class: "space-left"}, plot.node, axes, legend, table),
-    element("div", {class: "space-right"}, chosen, nearNotice),
+    element("div", {class: "space-right"}, chosen, nearNotice, lasso.node),
     element("div", {class: "space-norms"}, element("h3", {}, "Norms"), norms.node, odd, every.node));
   fill(place, element("h2", {}, "Which tokens are alike at this layer, and when do they become so?"),
     element("p", {class: "quiet"}, "Each point is a token's vector, drawn along the two directions in which vectors " +
@@ -54,7 +59,8 @@ export function spaceView(place, page) {
     fill(axes, ...(few ? [`${title}. Fewer than three tokens: a table, no picture.`] : spaceAxes(title, found)));
     fill(table, few ? spaceFew(facts, found) : null);
     fill(legend, ...(few ? [] : spaceLegend(page, now.paint)));
-    plot.draw({found, at: now.at, near: near.map(({i}) => i), paint: now.paint});
+    plot.draw({found, at: now.at, near: near.map(({i}) => i), paint: now.paint, among: now.among});
+    lasso.draw({...found, among: now.among});
     keepFocus(chosen, () => fill(chosen, ...spaceChosen(page, now, found, near, choose)));
     const limit = found.norms.reduce((a, b) => Math.max(a, b), 0);
     norms.draw({values: found.norms, limit, at: Math.max(0, now.at), flagged: new Set(found.odd)});
@@ -81,7 +87,7 @@ export function spaceView(place, page) {
   function update() {
     const now = spaceNow(page), path = `${page.key}/space/${now.of}/${now.layer}`;
     controls.show(now);
-    const wanted = [path, now.at, now.paint].join(" ");
+    const wanted = [path, now.at, now.paint, now.among, state.get().norms].join(" ");
     if (wanted === drawn) return;
     drawn = wanted;
     const then = () => {
@@ -100,8 +106,7 @@ export function spaceView(place, page) {
   function destroy() {
     points.forget();
     neighbours.forget();
-    plot.destroy();
-    norms.destroy();
+    for (const part of [plot, norms, every]) part.destroy();
   }
 
   /** What is shown: the points. */
@@ -110,7 +115,7 @@ export function spaceView(place, page) {
     const now = spaceNow(page), pen = svgPen(), [width, height] = [720, 480];
     return spaceSlice(page, {...now, title, found}, () => {
       const places = spacePlaces(found.x, found.y, width, height);
-      spaceDots(pen, page, places, {found, at: now.at, near: near.map(({i}) => i), paint: now.paint}, [width, height]);
+      spaceDots(pen, page, places, {...now, found, near: near.map(({i}) => i)}, [width, height]);
       return {width, height, inside: pen.parts.join("")};
     });
   }
@@ -121,7 +126,7 @@ function spaceControls({facts, state}) {
   const parts = ["query", "key", "value"].map((part) => [part, `${part} of the chosen head`]);
   const [whatLabel, what] = choiceOf("vectors", [["stream", "residual stream"], ...parts],
     (space) => state.set({space, out: ""}), null);
-  const [paintLabel, paint] = choiceOf("colour by", [["position", "position"], ["kind", "kind"]],
+  const [paintLabel, paint] = choiceOf("colour by", SPACE_PAINTS.map((one) => [one, one]),
     (one) => state.set({paint: one}), null);
   const slider = element("input", {type: "range", min: 0, step: 1, oninput: () => {
     const to = slider.valueAsNumber, last = facts.layers - 1;
@@ -156,19 +161,37 @@ function spaceFew(facts, {x, y, norms}) {
 }
 
 function spaceLegend({facts, palette}, paint) {
-  if (paint === "kind") return [...new Set(facts.tokens.kinds)].map((kind) => {
+  const signed = (colour, ...words) => {
     const sign = element("span", {class: "space-sign"});
-    sign.style.background = SPACE_KINDS[kind];
-    return element("span", {}, sign, ` ${kind} `);
-  });
+    sign.style.background = colour;
+    return element("span", {}, sign, " ", ...words, " ");
+  };
+  if (paint === "kind") return [...new Set(facts.tokens.kinds)].map((kind) => signed(SPACE_KINDS[kind], kind));
+  if (paint === "token") {
+    const few = spaceFrequent(facts), others = new Set(facts.tokens.ids).size - few.length;
+    const names = few.map(({at, count, colour}) => signed(colour, tokenName(facts, at), ` ${count}x`));
+    return others ? [...names, signed(SPACE_OTHERS, `${others} other${others > 1 ? "s" : ""}`)] : names;
+  }
   return ["token 0 ", cellBar(palette, 256, "space-bar"), ` token ${facts.n - 1}`];
 }
 
-/** The points, one Tab stop: arrows go from token to token, a click chooses the nearest point. */
-function spaceScatter(page, choose) {
+/** The six most frequent tokens, each with a colour: {id, at: where it comes first, count, colour}. */
+function spaceFrequent({tokens: {ids}}) {
+  const found = new Map();
+  ids.forEach((id, at) => {
+    if (!found.has(id)) found.set(id, {id, at, count: 0});
+    found.get(id).count++;
+  });
+  const sorted = [...found.values()].sort((a, b) => b.count - a.count || a.at - b.at);
+  const colours = Object.values(SPACE_KINDS);
+  return sorted.slice(0, colours.length).map((one, k) => ({...one, colour: colours[k]}));
+}
+
+/** The points, one Tab stop: arrows go from token to token, a click chooses the nearest point, a line around picks. */
+function spaceScatter(page, choose, pick) {
   const canvas = element("canvas", {class: "space-scatter", role: "slider", tabindex: 0, "aria-label": "the tokens"});
   const node = element("div", {class: "space-plot"}, canvas), {facts} = page;
-  let given = null, places = [];
+  let given = null, places = [], line = null;
 
   function paint() {
     if (!given || node.hidden) return;
@@ -177,6 +200,12 @@ function spaceScatter(page, choose) {
     places = spacePlaces(given.found.x, given.found.y, wide, high);
     context.font = `12px ${getComputedStyle(node).fontFamily}`;
     spaceDots(context, page, places, given, [wide, high]);
+    if (line) {
+      Object.assign(context, {strokeStyle: themeColour("--accent"), lineWidth: 1.5});
+      context.beginPath();
+      for (const point of line) context.lineTo(...point);
+      context.stroke();
+    }
     const at = given.at < 0 ? "none chosen" : `token ${given.at} ${facts.tokens.labels[given.at]}`;
     const told = {valuemin: 0, valuemax: facts.n - 1, valuenow: Math.max(0, given.at), valuetext: at};
     for (const [key, text] of Object.entries(told)) canvas.setAttribute(`aria-${key}`, text);
@@ -185,12 +214,25 @@ function spaceScatter(page, choose) {
     const to = given ? arrowTo(event, given.at, facts.n) : null;
     if (to !== null) choose(to);
   });
-  canvas.addEventListener("click", (event) => {
+  function pointer(event) {
     const box = canvas.getBoundingClientRect(), [left, top] = [event.clientX - box.left, event.clientY - box.top];
+    if (event.type === "pointerdown") {
+      line = [];
+      canvas.setPointerCapture(event.pointerId);
+    }
+    line?.push([left, top]);
+    if (event.type !== "pointerup" || !line) return line && paint();
+    const around = line, [x0, y0] = line[0];
+    line = null;
+    if (around.some(([x, y]) => Math.hypot(x - x0, y - y0) > 6))
+      return pick([...places.keys()].filter((i) => lassoHolds(around, places[i])));
+    paint();
     const away = places.map(([x, y]) => Math.hypot(x - left, y - top));
     const least = away.reduce((best, one, i) => (one < away[best] ? i : best), 0);
     if (away[least] < 20) choose(least);
-  });
+  }
+  for (const name of ["pointerdown", "pointermove", "pointerup"]) canvas.addEventListener(name, pointer);
+  canvas.addEventListener("pointercancel", () => { line = null; });
   return {
     node,
     destroy: redrawing(node, paint).stop,
@@ -210,7 +252,10 @@ function spacePlaces(x, y, wide, high) {
   return Object.assign(x.map((a, i) => at(a, y[i])), {mean: at(0, 0)});
 }
 
-function spaceDots(context, page, places, {found, at, near, paint}, [wide, high]) {
+function spaceDots(context, page, places, {found, at, near, paint, among = []}, [wide, high]) {
+  const tokens = new Map(paint === "token" ? spaceFrequent(page.facts).map(({id, colour}) => [id, colour]) : []);
+  const {ids} = page.facts.tokens, colourOf = (i, share) => paint === "kind" ? SPACE_KINDS[kinds[i]] :
+    paint === "token" ? tokens.get(ids[i]) ?? SPACE_OTHERS : cellInk(page.palette, share);
   const {labels, kinds} = page.facts.tokens, n = places.length, size = n > 500 ? 2.5 : 4.5;
   const [ink, faint, accent] = ["--ink", "--faint", "--accent"].map(themeColour);
   const ring = (i, radius, colour, thick) => {
@@ -224,13 +269,19 @@ function spaceDots(context, page, places, {found, at, near, paint}, [wide, high]
   context.fillRect(places.mean[0], 0, 1, high);
   for (let i = 0; i < n; i++) {
     const share = Math.round((255 * i) / Math.max(1, n - 1));
-    context.fillStyle = paint === "kind" ? SPACE_KINDS[kinds[i]] : cellInk(page.palette, share);
+    context.fillStyle = colourOf(i, share);
     context.beginPath();
     context.arc(...places[i], size, 0, 7);
     context.fill();
     ring(i, size, faint, 1);
   }
   for (const i of near) ring(i, size + 2, ink, 1.5);
+  context.fillStyle = ink;
+  const half = size + 2.5, side = 2 * half; // a square of four thin bars: what a picture's pen can draw, too
+  for (const [x, y] of among.map((i) => places[i])) {
+    for (const top of [-half, half]) context.fillRect(x - half, y + top, side, 1);
+    for (const left of [-half, half]) context.fillRect(x + left, y - half, 1, side + 1);
+  }
   if (at >= 0) ring(at, size + 4, accent, 3);
   context.fillStyle = ink;
   const some = new Set([...near, ...found.odd.slice(0, SPACE_ODD_LISTED), ...(at < 0 ? [] : [at])]);
@@ -265,29 +316,4 @@ function spaceOdd(facts, {odd, norms}) {
   return [`Marked: ${odd.length} beyond 5 robust deviations from the median (a sink or scratch space, possibly):`,
     ...odd.slice(0, SPACE_ODD_LISTED).flatMap((i) => [` ${i} `, tokenName(facts, i), " ", digits(norms[i])]),
     more > 0 ? ` and ${more} more` : ""];
-}
-
-/** The chosen token's norm at every layer: only when it is wanted, as each layer is measured for it. */
-function spaceEvery(page) {
-  const list = element("p", {class: "small"});
-  const button = plainButton("its norm at every layer", show);
-  let now = null;
-  async function show() {
-    const {of, at, last} = now, layers = Array.from({length: last + 1}, (_, layer) => layer);
-    try {
-      const all = await Promise.all(layers.map((layer) => page.ask.json(`${page.key}/space/${of}/${layer}`)));
-      if (now.of === of && now.at === at) fill(list, `Norm of token ${at} at layer `,
-        ...all.flatMap(({norms}, layer) => [` ${layer}: `, digits(norms[at])]));
-    } catch (error) {
-      page.refuse(list, error, null);
-    }
-  }
-  return {
-    node: element("div", {class: "stack"}, button, list),
-    show(next) {
-      if (now && (now.of !== next.of || now.at !== next.at)) fill(list);
-      now = next;
-      button.hidden = next.at < 0;
-    },
-  };
 }
