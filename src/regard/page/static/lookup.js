@@ -200,7 +200,7 @@ function lookupControls(page, chosen) {
   const [sortLabel, sort] = choiceOf("sort by", LOOKUP_SORTS.map((one) => [one, one]), (by) => state.set({sort: by}), null);
   const range = element("input", {type: "range", min: -3, max: 3, step: 0.1, "aria-label": "temperature, in doublings",
     oninput: () => heat(2 ** range.valueAsNumber)});
-  const temperature = lookupInput(heat, {min: 0.01, max: 100, step: "any"});
+  const temperature = lookupInput(heat, {min: 0.01, max: 100, step: "any", "aria-label": "temperature"});
   const number = lookupInput(change, {step: "any"}), numberName = element("span", {class: "number"});
   return {
     banner,

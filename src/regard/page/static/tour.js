@@ -173,7 +173,7 @@ export function tourPanel(place, page) {
       if (moved) focus(held);
       // an address that names the stop and nothing else means the stop's own state
       const alone = writeState({...now, tour: "", key: "", text: ""}) === "";
-      if (alone) queueMicrotask(() => state.set(placeOf(at), {replace: true}));
+      if (alone) setTimeout(() => state.set(placeOf(at), {replace: true})); // when the page listens, and this is drawn
     },
   };
 }
