@@ -188,8 +188,29 @@ def test_W07_a_flood_of_strangers_is_turned_away_at_once() -> None:
     with serving(Studio(None), most=2, arriving=8, moment=1000.0) as site:
         idle = [site.connect() for _ in range(12)]
         assert [getattr(heard(one), "status", None) for one in idle[:4]] == [503] * 4
-        works(site)  # and of this one the fifth made room
-        assert getattr(heard(idle[4]), "status", None) == 503
+        works(site)
+        for one in idle:
+            one.close()
+
+
+def test_W07_in_a_crowd_who_asks_without_the_token_is_told_at_once() -> None:
+    """Before anything is parsed; but whoever has the token, and whoever wants the shell, is answered."""
+    with serving(Studio(None), most=2, moment=1000.0) as site:
+        idle = [site.connect() for _ in range(3)]
+        for path in ("/api/start", "/api/1/facts"):
+            for token in (None, "wrong", TOKEN[:-1]):
+                got = site.ask(path, token=token)
+                assert (got.status, "too many" in got.sentence) == (503, True)
+        twice = site.raw(site.head("GET /api/start", f"X-Regard-Token: {TOKEN}"))
+        assert twice is not None
+        assert twice.status in (403, 503)
+        works(site)
+        assert site.ask("/", token=None).status == 200
+        pieces = site.head("GET /api/start")
+        with site.connect() as connection:
+            for at in range(0, len(pieces), 7):
+                connection.sendall(pieces[at : at + 7])
+            assert one_answer(connection).status == 200
         for one in idle:
             one.close()
 

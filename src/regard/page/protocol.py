@@ -4,6 +4,7 @@ uvicorn has no time limit for a request to arrive, and cannot tell who may stay 
 """
 
 import asyncio
+import re
 import sys
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ from typing import Any, ClassVar
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from regard.page.guard import HEADERS, MOST_HEAD, has_token
+from regard.page.guard import HEADERS, MOST_HEAD, TOKEN, has_token
 
 WHOLE = 10.0
 """Seconds in which a request must have arrived whole."""
@@ -19,8 +20,13 @@ STRANGERS = 32
 """Connections that may stay without having shown the token."""
 ARRIVING = 256
 """Connections that have not shown it yet, but may within the moment below."""
+TURNS = 3
+"""Of the event loop, from when a connection is made: it is watched, found readable, and read."""
 MOMENT = 0.25
 """Seconds for which a newcomer may be one too many."""
+TOO_MANY = "there are too many connections without the token; close some and try again"
+ASKS = re.compile(rb"(?:GET|POST) /api/")
+GIVEN = re.compile(rb"\r\n" + TOKEN + rb":[ \t]*([^\r\n]*?)[ \t]*\r\n", re.IGNORECASE)
 
 
 class Places:
@@ -33,6 +39,8 @@ class Places:
     def __init__(self, token: str, *, most: int = STRANGERS, arriving: int = ARRIVING, moment: float = MOMENT) -> None:
         self.token, self.most, self.arriving, self.moment = token.encode(), most, arriving, moment
         self._strangers: dict[Careful, float] = {}  # when each came, the longest here first
+        self._unheard: set[Careful] = set()
+        """Newcomers of which nothing could have been read yet: one of them may be the page."""
         self._check: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -41,18 +49,32 @@ class Places:
 
     def enter(self, newcomer: "Careful") -> None:
         self._strangers[newcomer] = newcomer.loop.time()
-        if len(self._strangers) > self.arriving:
-            self._make_room(newcomer.loop, self.arriving, waited=0.0)
+        self._unheard.add(newcomer)
+        newcomer.loop.call_soon(self._hear, newcomer, TURNS)
         if len(self._strangers) > self.most and self._check is None:
             self._check = newcomer.loop.call_later(self.moment, self._look_again, newcomer.loop)
 
     def leave(self, one: "Careful") -> None:
         """It is gone, or no stranger any more."""
         self._strangers.pop(one, None)
+        self._unheard.discard(one)
+
+    @property
+    def crowded(self) -> bool:
+        return len(self._strangers) > self.most
 
     def heard(self, one: "Careful", headers: list[tuple[bytes, bytes]]) -> None:
         if one in self._strangers and has_token(headers, self.token):
             self.leave(one)
+
+    def _hear(self, one: "Careful", turns: int) -> None:
+        """Counts turns of the loop, not time: however busy it is, what the newcomer sent at once has been read then."""
+        if turns:
+            one.loop.call_soon(self._hear, one, turns - 1)
+            return
+        self._unheard.discard(one)
+        if len(self._strangers) > self.arriving:
+            self._make_room(one.loop, self.arriving, waited=0.0)
 
     def _look_again(self, loop: asyncio.AbstractEventLoop) -> None:
         self._check = None
@@ -66,7 +88,7 @@ class Places:
         for one, came in list(self._strangers.items()):
             if len(self._strangers) <= most or came > before:
                 break
-            if not one.busy:
+            if not one.busy and one not in self._unheard:
                 self.leave(one)
                 one.turn_away()
 
@@ -101,6 +123,18 @@ class Careful(H11Protocol):
         self.places.leave(self)
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        if self.places.crowded and self.cycle is None and self._asks_in_vain(data):
+            self._refuse(503, TOO_MANY)  # hundreds a second are told so for what parsing them would cost
+        else:
+            super().data_received(data)
+
+    def _asks_in_vain(self, data: bytes) -> bool:
+        """Whether this is a whole first request, for what needs the token, and does not have it."""
+        if self.conn.trailing_data[0] or not ASKS.match(data) or b"\r\n\r\n" not in data:
+            return False
+        return not has_token([(TOKEN, given) for given in GIVEN.findall(data)], self.places.token)
+
     def handle_events(self) -> None:
         super().handle_events()
         if self.headers is not None:
@@ -123,7 +157,7 @@ class Careful(H11Protocol):
     def turn_away(self) -> None:
         """There are too many strangers, and this one has been here longest."""
         if self.arriving:
-            self._refuse(503, "there are too many connections without the token; close some and try again")
+            self._refuse(503, TOO_MANY)
         else:
             self._end()
 

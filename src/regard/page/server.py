@@ -29,6 +29,12 @@ from regard.page.routes import application
 from regard.page.studio import Studio
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+WAITING = 4096
+"""Connections that may wait to be taken: were it few, a crowd would fill it, and the page's own would be dropped."""
+AT_ONCE = 64
+"""Of these, how many are taken in one turn."""
+FILES = 4096
+"""Open files that are asked for: some systems allow 256 unless asked."""
 MOST_FAULTS = 100
 """Different sentences about faults of ours; more would only fill the terminal."""
 
@@ -53,6 +59,7 @@ def serve(
     """
     with ExitStack() as stack:
         stack.callback(studio.stop)
+        _allow_files()
         listening = stack.enter_context(bind(host, port))
         found, port = listening.getsockname()[:2]
         host = found if ip_address(found.partition("%")[0]).is_unspecified else host  # "0" is everywhere, too
@@ -83,11 +90,21 @@ def bind(host: str, port: int) -> socket.socket:
         if os.name == "posix":  # else a port that was just used stays taken for a minute; Windows would share it
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind(address)
-        found.listen(128)
+        found.listen(WAITING)
     except OSError as error:
         found.close()
         raise _refusal(error.errno, host, port) from None
     return found
+
+
+def _allow_files() -> None:
+    with suppress(ImportError, OSError, ValueError):  # no POSIX, or not allowed: then it is as it was
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+        if 0 <= soft < most:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _refusal(number: int | None, host: str, port: int) -> RegardError:
@@ -123,6 +140,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         asyncio.get_running_loop().set_exception_handler(self._went_wrong)
         await super().startup(sockets)
+        for one in sockets or ():
+            one.listen(WAITING)  # uvicorn made the queue as short as what it takes at once
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.studio.stop()
@@ -140,7 +159,7 @@ def server_of(studio: Studio, host: str, port: int, token: str, say: Say = print
     studio.worker.fault = fault
     app = application(studio, host=host, port=port, token=token, fault=fault)
     config = uvicorn.Config(
-        app, http=careful(token, **limits), ws="none", loop="asyncio", lifespan="off", workers=1, backlog=128,
+        app, http=careful(token, **limits), ws="none", loop="asyncio", lifespan="off", workers=1, backlog=AT_ONCE,
         log_config=None, log_level=logging.CRITICAL, access_log=False, proxy_headers=False, server_header=False,
         date_header=False, h11_max_incomplete_event_size=MOST_HEAD, timeout_graceful_shutdown=1,
     )  # fmt: skip
