@@ -55,15 +55,15 @@ const STOPS = [
       `itself, to the first.`,
     task: () => "Sort by previous: which head looks at the token before? Sort by induction: which one continues a " +
       "repetition?"},
-  {title: "The " +
-    "block", at: (f, live) => live ? {view: "edits"} : {view: "space", layer: f.layers - 1, ...tourChosen(f.n - 1)},
+  {title: "The block",
+    at: (f, live) => live ? {view: "edits"} : {view: "space", layer: f.layers - 1, ...tourChosen(f.n - 1)},
     text: () => "A block is attention, and then a fully connected network for each token alone. Neither replaces " +
       "the token's vector: each adds to it. That running sum, the residual stream, goes through the whole model.",
     task: (f, live) => live ? "Choose \"zero a whole feed-forward sublayer\" and add it. How many nats does it " +
       "cost, and what do random others cost?" :
       "Press \"its norm at every layer\" below: what do the layers add to this token's vector?"},
-  {title: "Blocks on " +
-    "blocks", at: (f) => ({view: "space", layer: f.layers - 1, out: String(f.layers - 1), ...tourChosen(f.n - 1)}),
+  {title: "Blocks on blocks",
+    at: (f) => ({view: "space", layer: f.layers - 1, out: String(f.layers - 1), ...tourChosen(f.n - 1)}),
     text: (f) => `After ${tourCount(f.layers, "block")} the same tokens lie elsewhere: each layer gives another ` +
       `representation of the text. Here you see what leaves the last one.`,
     task: () => "Move the layer slider slowly (each layer has directions of its own). When do the neighbours change " +
@@ -78,14 +78,13 @@ const STOPS = [
       "the token that really came: its surprise. That is the cross-entropy, and it pushed every number you have " +
       "seen. Nobody labelled anything: the text is its own answer.",
     task: () => "Choose the most surprising place: what did the model expect instead?"},
-  {title: "What attention does not " +
-    "tell", at: (f, live) => live ? {view: "edits"} : {view: "lookup", row: f.n - 1, sort: "contribution"},
+  {title: "What attention does not tell",
+    at: (f, live) => live ? {view: "edits"} : {view: "lookup", row: f.n - 1, sort: "contribution"},
     text: () => "A large weight on a small value moves little. Much weight on the first token often means that " +
       "there was nothing to fetch. And what a head is for shows only when it is taken away.",
-    task: (f, live) => `${live ? "Choose the head that you found most telling and add \"zero a head\". Does it " +
-      "cost more than a random head?" :
-      "The table is sorted by contribution: is the key with the largest weight still the " +
-        "first?"} Then open the notes at the foot of the page.`},
+    task: (f, live) => (live ? "Choose the head that you found most telling and add \"zero a head\". Does it cost " +
+      "more than a random head?" : "The table is sorted by contribution: is the key with the largest weight still " +
+      "the first?") + " Then open the notes at the foot of the page."},
 ];
 
 const tourChosen = (at) => (at < 0 ? {} : {row: at, position: at});
