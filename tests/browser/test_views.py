@@ -428,3 +428,52 @@ def test_points_are_coloured_by_token(live: str, open_page: Open) -> None:
     colours = legend.locator(".space-sign").evaluate_all("all => all.map((one) => one.style.background)")
     assert len(set(colours)) == len(words)
     assert "paint=token" in page.url
+
+
+# look-up
+
+
+def test_one_number_of_a_key_changes_the_row(saved: str, small: Recording, open_page: Open) -> None:
+    """Number 3 of key 2 is another: all weights of the row follow, are marked, and stand in the address."""
+    page = open_page(f"{saved}#view=lookup&layer=1&head=2&row=6&column=2&number=3&sort=position", offline=True)
+    call = small.kept.call("self", 1)
+    query, key = call.query[2, 6].double().numpy(), call.key[call.group(2), :7].double().numpy().copy()
+    shown = page.get_by_label("of key 2")
+    expect(shown).to_have_value(re.compile("[0-9]"))
+    assert float(shown.input_value()) == pytest.approx(key[2, 3], rel=1e-6)
+    for changed in (False, True):
+        scores = key @ query * call.scale
+        expected = np.exp(scores - scores.max()) / np.exp(scores - scores.max()).sum()
+        if changed:
+            expect(page.locator(".lookup-banner")).to_contain_text("another key")
+        weights = page.locator(".lookup-share").evaluate_all("all => all.map((one) => +one.dataset.value)")
+        assert weights[:7] == pytest.approx(expected.tolist(), rel=1e-5)
+        if not changed:
+            shown.fill("4.5")
+            shown.press("Enter")
+            key[2, 3] = 4.5
+    assert "whatif=1.2.6%2Ck2.3%3A4.5" in page.url
+    page.reload()
+    expect(page.locator(".lookup-banner")).to_contain_text("another key")
+    page.get_by_role("button", name="back to the recorded numbers").click()
+    expect(page.locator(".lookup-banner")).to_have_count(0)
+    expect(shown).not_to_have_value("4.5")
+
+
+def test_a_row_is_sorted_stepped_through_and_followed(saved: str, small: Recording, open_page: Open) -> None:
+    page = open_page(f"{saved}#view=lookup&layer=1&head=2&row=6", offline=True)
+    contributions, weights = (getattr(small, name)(1, 2)[6, :7] for name in ("contributions", "weights"))
+    scores = small.scores(1, 2)[6, :7]
+    orders = {"score": -scores, "weight": -weights, "contribution": -contributions, "position": np.arange(7)}
+    for name, by in orders.items():
+        page.get_by_label("sort by").select_option(name)
+        keys = page.locator(".lookup-key").evaluate_all("all => all.map((one) => +one.dataset.key)")
+        assert keys[:7] == np.argsort(by).tolist(), name
+    for _ in range(3):
+        page.get_by_role("button", name="one back").click()
+    expect(page.locator(".view.lookup")).to_contain_text("running sum after 4 of 7 lines")
+    expect(page.locator(".view.lookup")).to_contain_text("Heads 0, 1, 2 share these keys and values.")
+    page.locator('.lookup-key[data-key="3"]').click()
+    page.get_by_role("button", name="follow token 3 into layer 0").click()
+    assert "row=3" in page.url
+    assert "layer=1" not in page.url

@@ -11,17 +11,23 @@ const LOOKUP_TOP = 50;
 const LOOKUP_PRODUCTS = 8;
 const LOOKUP_SORTS = ["weight", "score", "contribution", "position"];
 
-/** The numbers of one row's table, in its order. steps: the sums that become the output; rest: keys not listed. */
-export function lookupRow(vectors, i, {sort = "weight", column = -1, temperature = 1, changes = {}} = {}) {
+/**
+ * The numbers of one row's table, in its order. steps: the sums that become the output; rest: keys not listed.
+ * changes: {c: x} of the query, keys: {"j.c": x}; special: tokens that are listed whatever their weight.
+ */
+export function lookupRow(given, i, asked = {}) {
+  const {sort = "weight", column = -1, temperature = 1, changes = {}, keys = {}, special = []} = asked;
+  const keysChanged = lookupKeys(given, keys), vectors = keysChanged ? {...given, key: keysChanged} : given;
   const {d, m, width, key, scale, value, valueNorms} = vectors;
   const own = vectors.query.subarray(i * d, (i + 1) * d);
   const changed = Object.keys(changes).some((c) => c < d);
   const query = changed ? Float64Array.from(own, (x, c) => changes[c] ?? x) : own;
-  const {scores, weights, total} = rowOf(vectors, i, {query: changed ? query : null, temperature});
+  const {scores, weights, total} = rowOf(vectors, i, {query: changed || keysChanged ? query : null, temperature});
   const contributions = valueNorms ? weights.map((weight, j) => weight * valueNorms[j]) : null;
   const by = sort === "contribution" && contributions ? contributions : weights;
   const order = sort === "position" ? null : sort === "score" ? scores : by;
-  const listed = lookupListed(m, by, i, column), of = (j) => (Number.isNaN(order[j]) ? -Infinity : order[j]);
+  const listed = lookupListed(m, by, [0, i, column, ...special]);
+  const of = (j) => (Number.isNaN(order[j]) ? -Infinity : order[j]);
   listed.sort((a, b) => (order && of(b) - of(a)) || a - b); // NaN, of two that are not allowed, falls to position
   const largest = scores.reduce((most, score) => (score > most ? score : most), -Infinity);
   const share = (j) => Math.exp(scores[j] - largest);
@@ -58,15 +64,27 @@ export function lookupRow(vectors, i, {sort = "weight", column = -1, temperature
     }
   }
   if (rest.keys) step();
-  const recorded = vectors.out.subarray(i * width, (i + 1) * width), whatIf = changed || temperature !== 1;
+  const recorded = vectors.out.subarray(i * width, (i + 1) * width);
+  const whatIf = changed || Boolean(keysChanged) || temperature !== 1;
+  const tried = `temperature ${temperature}${changed ? ", another query" : ""}${keysChanged ? ", another key" : ""}`;
   const made = {lines, rest, steps, mass, recorded, ...mixtureOf(vectors, i, weights)};
-  return {i, own, query, changed, temperature, whatIf, weights, total, largest, ...made};
+  const dotsChanged = changed || Boolean(keysChanged);
+  return {i, own, query, key, changed, dotsChanged, temperature, whatIf, tried, weights, total, largest, ...made};
 }
 
-/** All keys of a short row; of a long one the top 50, the first, the token itself, and the one that is chosen. */
-function lookupListed(m, by, i, column) {
+/** All keys of a short row; of a long one the top 50 and these: the first, itself, the chosen, special ones. */
+function lookupListed(m, by, these) {
   if (m <= LOOKUP_TOP + 2) return Array.from({length: m}, (_, j) => j);
-  return [...new Set([...strongest(by, LOOKUP_TOP), 0, i, column])].filter((j) => j >= 0 && j < m);
+  return [...new Set([...strongest(by, LOOKUP_TOP), ...these])].filter((j) => j >= 0 && j < m);
+}
+
+/** All keys with some numbers changed, in double precision; null where none of them exists. */
+function lookupKeys({d, m, key}, keys) {
+  const places = Object.entries(keys).map(([at, x]) => [...at.split(".").map(Number), x])
+    .filter(([j, c]) => j < m && c < d);
+  const changed = places.length ? Float64Array.from(key) : null;
+  for (const [j, c, x] of places) changed[j * d + c] = x;
+  return changed;
 }
 
 function lookupLength(vector) {
@@ -81,39 +99,41 @@ const lookupLargest = (a, b) => [...a, ...b].reduce((most, x) => Math.max(most, 
 function lookupNow(page) {
   const state = page.state.get(), {facts} = page;
   const layer = Math.min(state.layer, facts.layers - 1), head = Math.min(state.head, facts.heads - 1);
-  return {...state, layer, head, i: state.row >= 0 ? state.row : facts.n - 1};
+  const special = [...facts.tokens.kinds.keys()].filter((j) => !["text", "patch"].includes(facts.tokens.kinds[j]));
+  const number = /^\d+$/.test(state.number ?? "") ? Number(state.number) : 0;
+  return {...state, layer, head, number, special: special.slice(0, 6), i: state.row >= 0 ? state.row : facts.n - 1};
 }
 
-/** The state's "layer.head.row,t0.5,3:1.25" -> {temperature, changes}; what was tried on another row is not meant. */
+/** The state's "layer.head.row,t0.5,3:1.25,k7.3:2": {temperature, changes, keys}; another row's is not meant. */
 function lookupWhatIf({whatif = "", layer, head, i}) {
-  const found = {temperature: 1, changes: {}}, [place, ...parts] = whatif.split(",");
+  const found = {temperature: 1, changes: {}, keys: {}}, [place, ...parts] = whatif.split(",");
   if (place !== `${layer}.${head}.${i}`) return found;
   for (const part of parts) {
     const [c, x] = part.split(":"), temperature = Number(part.slice(1));
     if (part[0] === "t" && temperature >= 0.01 && temperature <= 100) found.temperature = temperature;
-    else if (/^\d+$/.test(c) && x && Number.isFinite(Number(x))) found.changes[c] = Number(x);
+    else if (!x || !Number.isFinite(Number(x))) continue;
+    else if (/^\d+$/.test(c)) found.changes[c] = Number(x);
+    else if (/^k\d+\.\d+$/.test(c)) found.keys[c.slice(1)] = Number(x);
   }
   return found;
 }
 
-function lookupWhatIfText({layer, head, i}, {temperature, changes}) {
-  const parts = Object.entries(changes).map(([c, x]) => `${c}:${x}`);
+function lookupWhatIfText({layer, head, i}, {temperature, changes, keys}) {
+  const parts = [changes, Object.fromEntries(Object.entries(keys).map(([at, x]) => [`k${at}`, x]))]
+    .flatMap((some) => Object.entries(some).map(([at, x]) => `${at}:${x}`));
   if (temperature !== 1) parts.unshift(`t${temperature}`);
   return parts.length ? [`${layer}.${head}.${i}`, ...parts].join(",") : "";
 }
 
 export function lookupView(place, page) {
-  let loaded = null, drawn = "", number = 0, reached = 0;
+  let loaded = null, drawn = "", reached = 0;
   const notice = element("div"), about = element("p", {class: "quiet small"}), end = element("div", {class: "small"});
   const table = element("div", {class: "scroll lookup-scroll"});
   const name = (c) => `number ${c}`;
-  const choose = (c) => {
-    number = c;
-    draw();
-  };
+  const choose = (c) => page.state.set({number: c ? String(c) : ""}, {replace: true});
   const query = barStrip({label: "numbers of the query", name, choose});
   const output = barStrip({label: "numbers of the running sum", name});
-  const controls = lookupControls(page, () => number), steps = lookupSteps(page);
+  const controls = lookupControls(page), steps = lookupSteps(page);
   const body = element("div", {class: "stack lookup-body", hidden: true}, controls.tried, controls.banner, query.node,
     about, table, steps.node, output.node, end);
   fill(place, element("h2", {}, "How did this row come about?"), element("p", {class: "quiet"},
@@ -128,14 +148,14 @@ export function lookupView(place, page) {
     body.hidden = i >= vectors.n;
     fill(notice, body.hidden ? `There is no token ${i}: choose a query token from 0 to ${vectors.n - 1}.` : null);
     if (body.hidden) return;
-    number = Math.min(number, vectors.d - 1);
-    const found = lookupRow(vectors, i, {sort: now.sort, column: now.column, ...lookupWhatIf(now)});
+    const number = Math.min(now.number, vectors.d - 1);
+    const found = lookupRow(vectors, i, {...now, ...lookupWhatIf(now)});
     const step = steps.show(now, found), sum = step ? found.steps[step - 1].sum : new Float64Array(vectors.width);
     controls.show(now, vectors, found, number);
     const limit = lookupLargest(found.own, found.query), most = lookupLargest(found.recorded, found.mixture);
     query.draw({values: found.query, ghost: found.changed ? found.own : null, limit, at: number});
     fill(about, ...lookupAbout(page, vectors, found));
-    keepFocus(table, () => fill(table, lookupTable(page, vectors, found, step)));
+    keepFocus(table, () => fill(table, lookupTable(page, {...vectors, key: found.key}, found, step)));
     if (step !== reached) lookupReveal(table);
     reached = step;
     output.draw({values: sum, ghost: found.recorded, limit: most});
@@ -151,7 +171,7 @@ export function lookupView(place, page) {
 
   function update() {
     const now = lookupNow(page), path = pathOf(now);
-    const wanted = [path, now.row, now.column, now.sort, now.step, now.whatif].join(" ");
+    const wanted = [path, now.row, now.column, now.sort, now.step, now.whatif, now.number].join(" ");
     if (wanted === drawn) return;
     drawn = wanted;
     if (loaded?.path !== path) {
@@ -169,7 +189,7 @@ export function lookupView(place, page) {
   async function slice() {
     const now = lookupNow(page), vectors = readVectors(await page.ask.bytes(pathOf(now)));
     if (now.i >= vectors.n) throw new Error(`There is no token ${now.i}: choose a query token from 0 to ${vectors.n - 1}.`);
-    return lookupSlice(page, now, lookupRow(vectors, now.i, {sort: now.sort, column: now.column, ...lookupWhatIf(now)}));
+    return lookupSlice(page, now, lookupRow(vectors, now.i, {...now, ...lookupWhatIf(now)}));
   }
 
   function destroy() {
@@ -184,7 +204,7 @@ const lookupInput = (onchange, more) =>
   element("input", {type: "number", onchange: (event) => onchange(event.target.valueAsNumber), ...more});
 
 /** Which query, in which order, and what is tried: inputs that stay, so that dragging and typing are not cut off. */
-function lookupControls(page, chosen) {
+function lookupControls(page) {
   const {facts, state} = page, last = facts.n - 1, now = () => lookupNow(page);
   const goTo = (i) => Number.isFinite(i) && state.set({row: Math.max(0, Math.min(last, Math.trunc(i))), column: -1});
   const tryOut = (changed) => {
@@ -192,16 +212,19 @@ function lookupControls(page, chosen) {
     state.set({whatif}, {replace: true});
   };
   const heat = (x) => x >= 0.01 && x <= 100 && tryOut({temperature: Number(x.toPrecision(3))});
-  const change = (x) => {
-    const {[chosen()]: _, ...others} = lookupWhatIf(now()).changes;
-    tryOut({changes: Number.isFinite(x) ? {...others, [chosen()]: x} : others});
+  const change = (name, at) => (x) => {
+    const {[at()]: _, ...others} = lookupWhatIf(now())[name];
+    tryOut({[name]: Number.isFinite(x) ? {...others, [at()]: x} : others});
   };
   const query = lookupInput(goTo, {min: 0, max: last}), name = element("span"), banner = element("div");
   const [sortLabel, sort] = choiceOf("sort by", LOOKUP_SORTS.map((one) => [one, one]), (by) => state.set({sort: by}), null);
   const range = element("input", {type: "range", min: -3, max: 3, step: 0.1, "aria-label": "temperature, in doublings",
     oninput: () => heat(2 ** range.valueAsNumber)});
   const temperature = lookupInput(heat, {min: 0.01, max: 100, step: "any", "aria-label": "temperature"});
-  const number = lookupInput(change, {step: "any"}), numberName = element("span", {class: "number"});
+  const number = lookupInput(change("changes", () => now().number), {step: "any"});
+  const keyNumber = lookupInput(change("keys", () => `${now().column}.${now().number}`), {step: "any"});
+  const [numberName, keyName] = [0, 0].map(() => element("span", {class: "number"}));
+  const keyLabel = element("label", {}, keyName, keyNumber);
   return {
     banner,
     node: element("div", {class: "row"},
@@ -210,8 +233,9 @@ function lookupControls(page, chosen) {
       plainButton("after ›", () => goTo(now().i + 1)), name,
       sortLabel),
     tried: element("fieldset", {class: "row lookup-try"}, element("legend", {class: "quiet small"}, "What if"),
-      element("label", {}, "temperature ", range, " ", temperature), element("label", {}, numberName, number)),
-    show({row, layer, head, sort: by}, vectors, found, c) {
+      element("label", {}, "temperature ", range, " ", temperature), element("label", {}, numberName, number),
+      keyLabel),
+    show({row, layer, head, column, sort: by}, vectors, found, c) {
       query.value = found.i;
       fill(name, tokenName(facts, found.i), row < 0 ? " (none was chosen, so this is the last)" : "",
         element("span", {class: "quiet"}, ` layer ${layer}, head ${head}`));
@@ -221,9 +245,13 @@ function lookupControls(page, chosen) {
       temperature.value = found.temperature;
       number.value = Number(found.query[c].toPrecision(9));
       fill(numberName, `number ${c} of the query `);
-      const tried = `: temperature ${found.temperature}${found.changed ? ", another query" : ""}. `;
-      fill(banner, found.whatIf ? element("p", {class: "lookup-banner"}, element("strong", {}, "What if"), tried,
-        "These are not the model's numbers. ",
+      keyLabel.hidden = !(column >= 0 && column < vectors.m);
+      if (!keyLabel.hidden) {
+        keyNumber.value = Number(found.key[column * vectors.d + c].toPrecision(9));
+        fill(keyName, `of key ${column} `);
+      }
+      fill(banner, found.whatIf ? element("p", {class: "lookup-banner"}, element("strong", {}, "What if"),
+        `: ${found.tried}. These are not the model's numbers. `,
         plainButton("back to the recorded numbers", () => state.set({whatif: ""}))) : null);
     },
   };
@@ -262,13 +290,13 @@ function lookupShare(weight) {
   return cell;
 }
 
-function lookupHead(vectors, {whatIf, changed, temperature}) {
+function lookupHead(vectors, {whatIf, dotsChanged, temperature}) {
   const column = (name, formula, tried = false) => element("th", {scope: "col"}, name,
     tried ? element("span", {class: "derived"}, " what if") : null,
     element("span", {class: "lookup-formula quiet small"}, formula));
   const scale = `${shownNumber(vectors.scale)}${temperature === 1 ? "" : ` / ${temperature}`}`;
   return element("thead", {}, element("tr", {}, column("key", "token j"),
-    column("dot product", "q·k = Σ q_c k_c", changed), column("score", `s = q·k × scale = q·k × ${scale}`, whatIf),
+    column("dot product", "q·k = Σ q_c k_c", dotsChanged), column("score", `s = q·k × scale = q·k × ${scale}`, whatIf),
     column("mask", "may q look at k?"), column("exp(s - max)", "1 at the largest score", whatIf),
     column("weight", "w = exp(s - L)", whatIf), column("|v|", "√ Σ v_c²"),
     column("contribution", `w |v W_O|${vectors.valueNorms ? "" : ": needs the model"}`, whatIf),
@@ -304,7 +332,7 @@ function lookupTable(page, vectors, found, step) {
       "data-value": exactNumber(found.difference)}, `largest difference ${shownNumber(found.difference)}`),
     lookupCell(lookupLength(found.mixture)));
   const caption = rest.keys + rest.barred === 0 ? `all ${words(lines.length)}` :
-    `${lines.length} of ${vectors.m} keys: the ${LOOKUP_TOP} largest, the first, the token itself, the chosen one`;
+    `${lines.length} of ${vectors.m} keys: the ${LOOKUP_TOP} largest, the first, itself, the chosen one, special ones`;
   const onkeydown = (event) => rovingKeys(event, ".lookup-key", "ArrowUp", "ArrowDown");
   return element("table", {class: "numbers lookup-table", onkeydown},
     element("caption", {class: "quiet small"}, caption), lookupHead(vectors, found), element("tbody", {}, ...rows),

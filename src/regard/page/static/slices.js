@@ -106,7 +106,7 @@ export function linesSlice(page, {by, members, together, layer, head, series, le
 }
 
 /** A row's table. found: what lookupRow makes. */
-export function lookupSlice(page, {layer, head, i}, {lines, rest, steps, whatIf, temperature, changed, difference}) {
+export function lookupSlice(page, {layer, head, i}, {lines, rest, steps, whatIf, tried: what, difference}) {
   const all = [...lines], [token] = sliceTokens(page, [i]), more = rest.keys ? `rest: sum of ${rest.keys} keys` : "";
   if (more) all.push({...rest, j: null, allowed: true, length: steps.at(-1).length});
   const column = (name, of) => sliceColumn(name, all.map((line) => of(line) ?? null).map((value) => (Number.isNaN(value) ? null : value)));
@@ -115,7 +115,7 @@ export function lookupSlice(page, {layer, head, i}, {lines, rest, steps, whatIf,
     column("mask", ({allowed}) => (allowed ? "allowed" : "not allowed")), column("exp(s - max)", ({exp}) => exp),
     {...column("weight", ({weight}) => weight), share: true}, column("|v|", ({valueNorm}) => valueNorm),
     column("contribution", ({contribution}) => contribution), column("running sum", ({allowed, length}) => (allowed ? length : null))];
-  const tried = whatIf ? `What if: temperature ${temperature}${changed ? ", another query" : ""}; these are not the model's numbers.` : "";
+  const tried = whatIf ? `What if: ${what}; these are not the model's numbers.` : "";
   return {
     name: whatIf ? "lookup-what-if" : "lookup", title: `${i} ${token}: how its row came about`, scale: null, columns,
     under: tried || `layer ${layer}, head ${head}`, facts: {layer, head, row: i, ...(tried && {tried})}, empty: "not allowed, or no such number",
