@@ -146,6 +146,10 @@ def test_show_is_the_widget_in_a_notebook_and_the_frame_without_the_extra(monkey
     assert isinstance(found.show(), Inline)
 
 
+def told(studio: Studio, path: str, fields: dict[str, Any]) -> bytes:
+    return asyncio.run_coroutine_threadsafe(answer_of(studio, path, fields), widgets._loop()).result(WAIT)
+
+
 def test_a_run_that_looked_can_look_again_and_what_it_cut_is_told() -> None:
     class Run:
         facts = {"run": "named"}  # noqa: RUF012
@@ -159,12 +163,12 @@ def test_a_run_that_looked_can_look_again_and_what_it_cut_is_told() -> None:
 
     run = Run()
     studio = studio_of(run, look(MODEL, text(4)))
-    found = json.loads(asyncio.run(answer_of(studio, "look", {"text": "ab", "client": "a", "number": 1})))
+    found = json.loads(told(studio, "look", {"text": "ab", "client": "a", "number": 1}))
     assert (found["notices"], run.notices, studio.start()["name"]) == (["the text was cut"], [], "named")
     studio.stop()
     alone = studio_of(None, look(MODEL, text(4)))
     with pytest.raises(Declined, match="no model here"):
-        asyncio.run(answer_of(alone, "look", {"text": "ab", "client": "a", "number": 1}))
+        told(alone, "look", {"text": "ab", "client": "a", "number": 1})
     with pytest.raises(RegardError):
-        asyncio.run(answer_of(alone, "1/none", {}))
+        told(alone, "1/none", {})
     alone.stop()

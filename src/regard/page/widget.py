@@ -40,6 +40,7 @@ class Widget(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]  # ipywi
         """Ends what runs for it, and takes it off the notebook."""
         if hasattr(self, "studio"):
             self.studio.stop()
+            _loop().call_soon_threadsafe(self._forget)
         super().close()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
@@ -66,6 +67,11 @@ class Widget(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]  # ipywi
         if isinstance(number, str) and number not in self._tasks:
             self._tasks[number] = _loop().create_task(self._answer(number, question))
             self._tasks[number].add_done_callback(lambda task: self._tasks.pop(number, None))
+
+    def _forget(self) -> None:
+        """All that is still being answered."""
+        for task in self._tasks.values():
+            task.cancel()
 
     async def _answer(self, number: str, question: dict[str, Any]) -> None:
         try:
