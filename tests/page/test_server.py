@@ -97,7 +97,7 @@ def test_the_shell_is_served_without_the_token_and_holds_nothing(asked: Asked) -
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert TOKEN not in page.text
     linked = re.findall(r'(?:src|href)="([^"]*)"', page.text)
-    assert set(linked) == {"data:,", *(f"static/{name}" for name in served())}
+    assert set(linked) == {"data:,", *(f"static/{name}" for name in assets.served())}
     for name in linked:
         if not name.startswith("data:"):
             found = checked(stranger.get(f"/{name}"))

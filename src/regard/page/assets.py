@@ -6,6 +6,8 @@ import re
 from functools import cache
 from importlib.resources import files
 
+NOT_SENT = re.compile(r"^[ \t]*(?:/\*(?:[^*]|\*(?!/))*\*/[ \t]*\n|//.*\n|\n|(?=\S))", re.MULTILINE)
+"""Lines that are a comment or empty, and what other lines begin with."""
 IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w.]+)";\n', re.MULTILINE)
 START = "start.js"
 NOTEBOOK = "notebook.js"
@@ -68,12 +70,12 @@ def script() -> str:
 
 
 def plain(module: str) -> str:
-    """A module without its imports and exports."""
-    return re.sub(r"^export ", "", IMPORT.sub("", module), flags=re.MULTILINE)
+    """A module without its imports and exports, and without what only its readers need: comments and indentation."""
+    return NOT_SENT.sub("", re.sub(r"^export ", "", IMPORT.sub("", module), flags=re.MULTILINE))
 
 
 def styles() -> str:
-    return "\n".join(assets()[name] for name in style_names())
+    return "\n".join(NOT_SENT.sub("", assets()[name]) for name in style_names())
 
 
 def source_hash(text: str) -> str:
