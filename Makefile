@@ -5,6 +5,7 @@ BIN := .venv/bin
 READY := .venv/ready
 SPOKEN := A robot must obey the orders given it by human beings
 PEER = $(if $(NANOGPT),--nanogpt "$(NANOGPT)")
+BESIDE = $(if $(BERTVIZ),--bertviz "$(BERTVIZ)")
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check lint types imports units browser chromium docs quick pages torture bench clean
@@ -58,10 +59,11 @@ pages: $(READY) ## writes docs/commands.md and docs/promises.md anew, from --hel
 torture: $(READY) ## the long runs of kills and faults, with their tables
 	$(BIN)/python -m pytest -s tests/torture
 
-bench: $(READY) ## every benchmark with its table; NANOGPT=its checkout to have it run beside
+bench: $(READY) ## every benchmark with its table; NANOGPT=its checkout, BERTVIZ=its folder to have them run beside
 	$(BIN)/python benchmarks/shakespeare.py $(PEER)
 	$(BIN)/python benchmarks/record_cost.py
 	$(BIN)/python benchmarks/generate_speed.py
+	$(BIN)/python benchmarks/page.py $(BESIDE)
 	$(if $(NANOGPT),$(BIN)/python benchmarks/train_speed.py $(PEER))
 
 clean: ## removes .venv and what the tools keep; trained runs stay
