@@ -186,7 +186,7 @@ def test_every_file_says_where_it_comes_from(saved: str, induction: Recording, o
         assert (facts["recording"], facts["model"]) == (induction.id, induction.model_hash), kind
         assert (facts["badge"], facts["regard"], facts["tokens"]) == (induction.badge, induction.facts.version, 8)
         assert (facts["site"], str(facts["layer"]), str(facts["head"])) == ("self", "1", "0")
-        assert (facts["edits"], facts["switches"]["row"]) == ("z:0.0", 5)
+        assert (facts["edits"], facts["switches"]["row"]) == ("none: all numbers are of the recorded run", 5)
         assert facts["scale"].startswith("weight: log10 from 1e-6 to 1")
         assert {check["name"] for check in facts["checks"]} == set("ABCDEFGS")
         assert re.match(r"\d{4}-\d\d-\d\dT", facts["saved"])

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from regard.errors import RegardError
-from regard.looking.formula import allowed
+from regard.looking.formula import allowed, blocks
 from regard.looking.kept import Readings
 from regard.looking.readings import next_tokens, read
 from regard.looking.surgery import Activations, Edit, Original, activations, edited, unedited
@@ -90,6 +90,8 @@ def edit(
     not exist, that needs a source, or whose source holds shorter inputs than this one.
     """
     edits = tuple(edits)
+    if not edits:
+        raise RegardError("edit", "nothing was given to change", "give at least one edit")
     for one in edits:
         one.check(model, sequence.n)
     truth = next_tokens(sequence) if truth is None else truth
@@ -114,13 +116,15 @@ def _effect(
     truth: Tensor,
 ) -> tuple[Array, Array, Tensor]:  # fmt: skip
     """(change of the truth's log p (n,), KL (n,), log of the mean distribution (n, vocabulary)), means over fills."""
-    before = original.logits.log_softmax(dim=-1)
-    change, divergence, total = torch.zeros(len(truth)), torch.zeros(len(truth)), torch.zeros_like(before)
+    change, divergence = (torch.zeros(len(truth), dtype=torch.float64) for _ in range(2))
+    total = torch.zeros_like(original.logits)
     for fill in fills:
-        after = edited(model, sequence, edits, fill, original).log_softmax(dim=-1)
-        change += _of(after - before, truth) / len(fills)
-        divergence += (before.exp() * (before - after)).sum(dim=-1) / len(fills)
-        total += after.exp() / len(fills)
+        logits = edited(model, sequence, edits, fill, original)
+        for rows in blocks(*logits.shape):  # in double: the divergence of a small edit is a difference of near equals
+            before, after = original.logits[rows].double().log_softmax(-1), logits[rows].double().log_softmax(-1)
+            change[rows] += _of(after - before, truth[rows]) / len(fills)
+            divergence[rows] += (before.exp() * (before - after)).sum(dim=-1) / len(fills)
+            total[rows] += after.exp() / len(fills)
     return change.numpy(), divergence.numpy(), total.log()
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from regard.looking.kept import Call
+from regard.looking.stopping import stop_if_unwanted
 from regard.model.block import Attention
 from regard.model.mask import Mask
 
@@ -70,11 +71,15 @@ class Strip:
 
 
 def strips(call: Call, head: int, start: int = 0, stop: int | None = None) -> Iterator[Strip]:
-    """The strips that hold rows start to stop - 1. Each is written over by the next one."""
+    """The strips that hold rows start to stop - 1. Each is written over by the next one.
+
+    Ends early by Stopped where nobody waits for it any more.
+    """
     query, key = call.query[head].double(), call.key[call.group(head)].double().T.contiguous()
     stop = call.n if stop is None else stop
     room = torch.empty(2, STRIP * call.m, dtype=torch.float64)
     for first in range(start - start % STRIP, stop, STRIP):
+        stop_if_unwanted()
         rows = slice(first, min(first + STRIP, call.n))
         columns = min(call.m, rows.stop) if call.mask.kind == "causal" else call.m
         entering, shares = (part[: (rows.stop - first) * columns].view(-1, columns) for part in room)

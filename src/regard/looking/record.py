@@ -98,6 +98,7 @@ class Recording:
         self._sums: dict[tuple[str, int, int], Sums] = {}
         self._levels: OrderedDict[tuple[str, int, int, What, int], Array] = OrderedDict()
         self._lock = threading.Lock()
+        self._id: str | None = None
 
     # What there is
 
@@ -132,7 +133,9 @@ class Recording:
         """SHA-256 of all arrays and facts, without the proof; 64 hexadecimal digits."""
         from regard.looking.store import identity
 
-        return identity(self.kept, self.model_hash)
+        if self._id is None:
+            self._id = identity(self.kept, self.model_hash)
+        return self._id
 
     @property
     def badge(self) -> str:

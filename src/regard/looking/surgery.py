@@ -18,6 +18,7 @@ from regard.looking.capture import Recorder, at_rest, logits_of
 from regard.looking.checkpoint import block_of
 from regard.looking.formula import allowed, blocks, scores
 from regard.looking.kept import Call
+from regard.looking.stopping import stop_if_unwanted
 from regard.model.sequence import Sequence
 from regard.model.transformer import Transformer
 
@@ -201,9 +202,11 @@ class _Surgeon(Recorder):
     def _head(self, call: Call, head: int, edits: list[Edit]) -> Tensor:
         """One head's output with its edits, (n, d): the formula in float64, then what was asked for."""
         value = call.value[call.group(head)].double()
-        out = torch.empty(call.n, value.shape[1], dtype=torch.float64)
-        for rows in blocks(call.n, call.m):
-            out[rows] = self._rows(call, head, rows, value, edits)
+        out = torch.zeros(call.n, value.shape[1], dtype=torch.float64)
+        if not any(edit.part == "heads" and edit.kind != "none" for edit in edits):  # else all of it is replaced below
+            for rows in blocks(call.n, call.m):
+                stop_if_unwanted()
+                out[rows] = self._rows(call, head, rows, value, edits)
         for edit in edits:
             if edit.part == "heads":
                 out = self._replaced(edit, "out", out, head)

@@ -15,7 +15,6 @@ from torch.nn.functional import pad
 
 from regard.looking.formula import Strip, allowed, strips
 from regard.looking.kept import Call
-from regard.looking.stopping import stop_if_unwanted
 from regard.looking.tiles import finest_kept, size_at
 
 MEASURED = ("entropy", "first", "previous", "itself", "induction", "distance")
@@ -50,7 +49,6 @@ def sweep(call: Call, head: int, ids: Sequence[int]) -> Sweep:
     sums = Sums(dict.fromkeys(MEASURED, 0.0), dict.fromkeys(MEASURED, 0))
     targets, total = _targets(call, ids), torch.empty(call.n, dtype=torch.float64)
     for strip in strips(call, head):
-        stop_if_unwanted()
         total[strip.rows] = strip.total
         for name, values in _measured(call, strip, targets).items():
             sums.values[name] += float(values.sum())

@@ -12,6 +12,7 @@ from torch import Tensor
 from regard.errors import RegardError
 from regard.looking.formula import Index, allowed, scores, weights
 from regard.looking.kept import Call
+from regard.looking.stopping import stop_if_unwanted
 
 SIDE = 256
 """Cells on a tile's side."""
@@ -37,6 +38,7 @@ def level(call: Call, head: int, what: What, total: Tensor, value_norms: Tensor 
     strips = []
     high = 2**z * max(1, (1 << 22) // (2**z * call.m))  # rows of a strip, a multiple of the cell's height
     for start in range(0, call.n, high):
+        stop_if_unwanted()
         rows = slice(start, min(call.n, start + high))
         cells = exact(call, head, what, rows, slice(None), total[rows], value_norms)
         strips.append(shrink(cells, z, what))

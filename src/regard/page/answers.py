@@ -237,7 +237,7 @@ QUESTIONS: dict[str, Question] = {
     "near": ((str, int, int), near),
 }
 """Each question's name, the kinds of its parts, and who answers."""
-SLOW = {"measures", "position", "path", "lens", "space", "near"}
+SLOW = {"measures", "vectors", "position", "path", "lens", "space", "near"}
 
 
 def every_question(recording: Recording, heads: Sequence[tuple[int, int]]) -> list[str]:

@@ -58,6 +58,7 @@ def serve(
     that is taken and an address that is not this machine's.
     """
     with ExitStack() as stack:
+        stack.callback(studio.worker.join, 1.0)  # a thread inside torch while Python ends would end it by SIGABRT
         stack.callback(studio.stop)
         _allow_files()
         listening = stack.enter_context(bind(host, port))

@@ -211,13 +211,16 @@ function editsEffect(page) {
 
 function editsSummary({badge, edits, control, mean, percentile, others, change}) {
   const known = change.filter((value) => value !== null).length, failed = /failed/.test(badge);
-  const beside = percentile === null ? ["no random target of the same size can be found here"] :
-    ["larger than those of ", digits(percentile, shortNumber), ` % of ${others} random targets of the same size`];
+  const fewer = others.filter((other) => Math.abs(other) < Math.abs(mean)).length, sorted = [...others].sort((a, b) => a - b);
+  const beside = percentile === null ? ["No random target of the same size can be found here."] : [
+    `Without its sign that is more than ${fewer} of ${others.length} random edits of the same kind and size, whose mean changes are `,
+    ...sorted.flatMap((other, k) => [k ? ", " : "", digits(other, shortNumber)]), " nats (drawn at random: some may come twice)."];
   return [
     element("p", {}, element("span", {class: `edits-badge ${failed ? "edits-failed" : ""}`}, badge),
       ` ${edits.join("; ")}`),
     element("p", {}, `Mean change over ${known} positions `, digits(mean), " nats ",
-      element("span", {class: "derived"}, "Derived"), "; ", ...beside, "."),
+      element("span", {class: "derived"}, "Derived"), "."),
+    element("p", {}, ...beside),
     element("p", {class: "quiet small"}, "Control: an identity edit by the same code moves no logit by more than ",
       digits(control, shortNumber), " of the largest. The other views show the recorded run, without edits."),
   ];

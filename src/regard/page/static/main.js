@@ -22,6 +22,7 @@ const VIEWS = [
   ["lookup", "Look-up", lookupView], ["prediction", "Prediction", predictionView],
   ["space", "Representations", spaceView], ["edits", "Edits", editsPanel],
 ];
+const RETYPING = 4000; // milliseconds after a look within which another is no step of its own to go back to
 const TYPING = 250; // milliseconds of quiet after which a changed text is looked at
 
 /**
@@ -38,11 +39,15 @@ export async function openPage(place, {answers, state, first, name, keys = docum
   page.colourOf = (weight) => colourIndex(weight, page.scale());
   const shell = pageShell(page, live);
   fill(place, shell.root);
-  async function open(key) {
-    const facts = await page.ask.json(`${key}/facts`);
-    Object.assign(page, {key, facts, palette: paletteOf(facts.palette)});
+  let opening = 0;
+  /** The newest wins; -> whether it was this one. typed: the text field has it already. */
+  async function open(key, typed = false) {
+    const mine = ++opening, facts = key === page.key ? page.facts : await page.ask.json(`${key}/facts`);
+    if (mine !== opening) return false;
+    Object.assign(page, {key, facts, palette: paletteOf(facts.palette), typed});
     page.had.set(key, facts);
     shell.show();
+    return true;
   }
   page.open = open;
   page.look = lookerOf(page, open, shell);
@@ -57,8 +62,10 @@ export async function openPage(place, {answers, state, first, name, keys = docum
   } catch (error) {
     page.refuse(shell.main, error, again);
   }
+  let asked = state.get().key || first;
   state.listen((now) => {
-    if (now.key && now.key !== page.key) open(now.key).catch((error) => page.refuse(shell.main, error, null));
+    const wanted = now.key || first;
+    if (wanted && wanted !== asked) open((asked = wanted)).catch((error) => page.refuse(shell.main, error, null));
     else if (page.facts) shell.show();
   });
   pageKeys(page, shell.root, keys);
@@ -86,16 +93,18 @@ function paletteOf(hex) {
 /** Looks at a new text: the newest wins, an older answer is dropped. */
 function lookerOf(page, open, shell) {
   const client = Math.random().toString(36).slice(2);
-  let number = 0;
+  let number = 0, last = 0;
   return async (text) => {
     const mine = ++number;
     shell.main.classList.add("stale");
     try {
       const found = await page.ask.post("look", {text, client, number: mine});
       if (mine !== number) return;
-      await open(found.key);
+      if (!(await open(found.key, true))) return; // and going there in the address, below, asks for nothing more
+      const replace = Date.now() - last < RETYPING;
+      last = Date.now();
       page.state.set({key: found.key, text, row: -1, column: -1, position: undefined,
-        from: undefined, zoom: undefined, left: undefined, top: undefined}, {replace: true});
+        from: undefined, zoom: undefined, left: undefined, top: undefined}, {replace});
       shell.said(found.notices ?? []);
     } catch (error) {
       if (mine === number) shell.said([String(error.message ?? error)]);
@@ -162,7 +171,7 @@ function pageShell(page, live) {
       const now = state.get();
       if (key !== page.key) {
         key = page.key;
-        if (focusedBeside(field) !== field) field.value = page.facts.text;
+        if (focusedBeside(field) !== field || !page.typed) field.value = page.facts.text;
         proof?.destroy();
         fill(badge);
         proof = proofPanel(badge, page);
@@ -238,7 +247,7 @@ function pageKeys(page, root, keys) {
       n: () => page.tour?.step(1), p: () => page.tour?.step(-1),
       u: () => root.querySelector("[data-undo]")?.click(),
       "/": () => root.querySelector(".page-find")?.focus(),
-      "?": () => { const help = root.querySelector(".page-help"); help.hidden = !help.hidden; page.say(HELP); },
+      "?": () => { const help = root.querySelector(".page-help"); help.hidden = !help.hidden; help.scrollIntoView({block: "nearest"}); page.say(HELP); },
     }[event.key] ?? (VIEWS[Number(event.key) - 1] ? () => state.set({view: VIEWS[Number(event.key) - 1][0], from: undefined}) : null);
     if (!act) return;
     event.preventDefault();

@@ -89,8 +89,7 @@ export function matrixView(place, page) {
   function draw() {
     if (!alive || !sums) return;
     measure();
-    const found = parts();
-    const as = `${headName()}/${now.what}`;
+    const found = parts(), as = `${headName()}/${now.what}`;
     const waits = found.some(({tile: {cells, error}}) => !cells && !error);
     base.setAttribute("aria-busy", String(waits));
     // the last good picture stays until the new one is there
@@ -251,6 +250,7 @@ export function matrixView(place, page) {
 
   /** Focuses a cell and brings it into view. */
   function choose(row, column, at) {
+    measure(); // it may be asked for before anything is drawn
     [row, column] = [matrixBound(row, n - 1), matrixBound(column, m - 1)];
     const near = (cell, first, count) => Math.min(cell, Math.max(first, cell - count + 1));
     const [x, y] = [near(Math.floor(column / f.step), f.x, f.across), near(Math.floor(row / f.step), f.y, f.down)];

@@ -160,7 +160,7 @@ function pictureLines(text, size, width) {
 function originOf(facts) {
   const at = facts.head !== undefined && `layer ${facts.layer}, head ${facts.head}`, id = (hash) => hash.slice(0, 12) || "(named by its proof)";
   return [facts.name, `recording ${id(facts.recording)}`, `model ${id(facts.model)}`, `${facts.site} attention`, at, `${facts.tokens} tokens`,
-    facts.scale, facts.edits && `edits ${facts.edits}`, `recorded ${facts.recorded.slice(0, 10)}`, `saved ${facts.saved.slice(0, 10)}`,
+    facts.scale, `edits ${facts.edits}`, `recorded ${facts.recorded.slice(0, 10)}`, `saved ${facts.saved.slice(0, 10)}`,
     `regard ${facts.regard}, torch ${facts.torch}`].filter(Boolean).join(" | ");
 }
 

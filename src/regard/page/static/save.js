@@ -54,7 +54,9 @@ export function savePanel(page, viewOf) {
   async function save(kind) {
     status.textContent = `${kind.toUpperCase()} …`;
     try {
+      const shows = () => `${page.key} ${writeState(page.state.get())}`, begun = shows();
       const slice = await viewOf().slice(), facts = await saveFacts(page, slice);
+      if (shows() !== begun) throw new Error("What is shown changed while it was being saved.");
       const bytes = await saveBytes(page, slice, facts, kind, captioned.checked, Number(scale.value));
       const address = URL.createObjectURL(new Blob([bytes], {type: SAVE_KINDS[kind]})), download = `${saveName(page, slice)}.${kind}`;
       element("a", {href: address, download}).click();
@@ -93,12 +95,12 @@ function saveName(page, {name, facts: {layer, head}}) {
 
 /** Where the numbers come from, in every file; names as in the pictures that `--save` draws. */
 async function saveFacts(page, slice) {
-  const {facts, state, key} = page, now = state.get(), {edits, lock, site} = now, proof = await page.ask.fresh(`${key}/proof`);
+  const {facts, state, key} = page, now = state.get(), {site} = now, proof = await page.ask.fresh(`${key}/proof`);
   const switches = Object.fromEntries(Object.entries(readState(writeState(now)))
     .filter(([name, value]) => !SAVE_ELSEWHERE.includes(name) && value !== "" && value !== -1));
   return {
     regard: facts.version, torch: facts.torch, recording: proof.id ?? "", model: proof.modelHash ?? "", name: facts.name, view: slice.name,
-    site, ...slice.facts, tokens: facts.n, scale: slice.scale ? cellColours(page, slice.scale).name : "", switches, edits: edits || lock || "",
+    site, ...slice.facts, tokens: facts.n, scale: slice.scale ? cellColours(page, slice.scale).name : "", switches, edits: "none: all numbers are of the recorded run",
     badge: proof.running ? "Proof running" : proof.badge, checks: proof.checks.map(({name, passed, number, limit, place}) =>
       ({name, passed, number, limit, place})), recorded: facts.made, kernel: facts.kernel, dtype: facts.dtype, seed: facts.seed,
     saved: new Date().toISOString(), ...saveAgain(page),

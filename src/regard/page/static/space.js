@@ -111,8 +111,9 @@ export function spaceView(place, page) {
 
   /** What is shown: the points. */
   function slice() {
-    if (!found) throw new Error("The vectors are not there yet: wait until they are drawn, then save again.");
-    const now = spaceNow(page), pen = svgPen(), [width, height] = [720, 480];
+    const now = spaceNow(page);
+    if (shown !== `${page.key}/space/${now.of}/${now.layer}`) throw new Error("The vectors are not there yet: wait until they are drawn, then save again.");
+    const pen = svgPen(), [width, height] = [720, 480];
     return spaceSlice(page, {...now, title, found}, () => {
       const places = spacePlaces(found.x, found.y, width, height);
       spaceDots(pen, page, places, {...now, found, near: near.map(({i}) => i)}, [width, height]);

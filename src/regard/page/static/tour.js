@@ -124,6 +124,12 @@ export function tourPanel(place, page) {
     if (STOPS[at] && STOPS[at + by]) go(at + by);
   }
 
+  /** The view stays; what only the tour asked for does not stand in the address any longer. */
+  function leave() {
+    state.set({step: "", whatif: ""});
+    go(null);
+  }
+
   function remote(event) {
     const by = {PageDown: 1, ArrowRight: 1, PageUp: -1, ArrowLeft: -1}[event.key];
     if (!by || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -141,7 +147,7 @@ export function tourPanel(place, page) {
         element("h2", {tabindex: "-1"}, title), element("p", {}, text(facts, live)), more ? more() : null),
       element("div", {}, element("p", {class: "tour-task"}, task(facts, live)),
         element("div", {class: "row"}, button("back", "back", at === 0, () => step(-1)),
-          button("on", "next", at === last, () => step(1)), button("leave", "leave", false, () => go(null)),
+          button("on", "next", at === last, () => step(1)), button("leave", "leave", false, leave),
           element("span", {class: "quiet small"}, "keys: n next, p back")))));
   }
 
