@@ -16,7 +16,7 @@ export function shownNumber(value) {
 export function shortNumber(value) {
   if (value === null || Number.isNaN(value)) return "-";
   const size = Math.abs(value);
-  return size !== 0 && (size < 1e-3 || size >= 1e4) ? value.toExponential(1).replace("e+", "e") : value.toFixed(size >= 100 ? 0 : 2);
+  return size !== 0 && (size < 0.005 || size >= 1e4) ? value.toExponential(1).replace("e+", "e") : value.toFixed(size >= 100 ? 0 : 2);
 }
 
 /** Nine digits, which name a float32 exactly: what is copied, and what tests read. */
