@@ -194,7 +194,7 @@ function predictionTable(page, {places, at}, known, choose, edited) {
   rows.push(...edited.map(([name, make]) => line(name, (_, i) => make(i), "locked-row")));
   if (facts.model) {
     const ends = (layer) => (layer === 0 ? ": the embedding" : layer === layers ? ": leaves the last" : "");
-    rows.push(line("rank 1 from layer", ({truth}, i) =>
+    rows.push(line("it has rank 1 from layer", ({truth}, i) =>
       truth === null ? noneCell() : element("td", {class: "number"}, predictionSince(known.lens, i))));
     rows.push(...known.lens.map((found, layer) =>
       line(`lens reading, layer ${layer}${ends(layer)}`, (_, i) => predictionLens(found.get(i)))));
