@@ -175,14 +175,15 @@ def _mean(model: Transformer, source: Source) -> Activations:
 def _elsewhere(
     edits: tuple[Edit, ...], model: Transformer, sequence: Sequence, rng: random.Random, count: int
 ) -> Iterator[tuple[Edit, ...]]:
-    """Random targets of the same size, none of them the given one; fewer than asked for where there are no others."""
-    failures = 0
+    """Random targets of the same size, each once and none the given one; fewer than asked for where there are fewer."""
+    failures, seen = 0, {edits}
     while count and failures < TRIES:
         other = tuple(_other(one, model, sequence, rng) for one in edits)
-        if other == edits or len(set(other)) < len(other):
+        if other in seen or len(set(other)) < len(other):
             failures += 1
         else:
             count -= 1
+            seen.add(other)
             yield other
 
 

@@ -33,8 +33,10 @@ async def look(studio: Studio, given: Fields) -> dict[str, Any]:
 
 
 async def edit(studio: Studio, key: str, given: Fields) -> dict[str, Any]:
-    edits, turn = edits_of(given.get("edits")), turn_of(given)
-    return await studio.edit(key, edits, *turn)
+    edits, turn, others = edits_of(given.get("edits")), turn_of(given), given.get("others", True)
+    if not isinstance(others, bool):
+        raise RegardError("request", "its others is neither true nor false", "send true to have random others beside")
+    return await studio.edit(key, edits, *turn, others=others)
 
 
 async def prove(studio: Studio, key: str, given: Fields) -> dict[str, Any]:

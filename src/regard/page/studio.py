@@ -104,10 +104,14 @@ class Studio:
         recording, notices = await self._compute(partial(_looked, self._look, self._notices, text), client, number)
         return {"key": self.add(recording), "notices": notices}
 
-    async def edit(self, key: str, edits: list[Edit], client: str, number: int) -> dict[str, Any]:
-        """What the model would have said with something in it changed."""
+    async def edit(self, key: str, edits: list[Edit], client: str, number: int, others: bool = True) -> dict[str, Any]:
+        """What the model would have said with something in it changed; others: beside the same on random targets."""
         recording = self.recording(key)
-        return dict(await self._compute(lambda: effect_of(recording, recording.edit(edits)), client, number))
+        return dict(
+            await self._compute(
+                lambda: effect_of(recording, recording.edit(edits, others=20 if others else 0)), client, number
+            )
+        )
 
     async def prove(self, key: str) -> dict[str, Any]:
         """Begins the proof, unless it runs or waits already."""

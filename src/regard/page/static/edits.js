@@ -105,11 +105,16 @@ export function editsPanel(place, page) {
       return;
     }
     const body = () => ({edits: edits.map(editsAsked), client, number: ++number});
-    asked.ask(() => page.ask.post(`${page.key}/edit`, body()), (answer) => {
+    const ask = (others, use, words) => asked.ask(() => page.ask.post(`${page.key}/edit`, {...body(), others}), use, words);
+    const take = (answer) => {
       effect = answer;
       draw();
+    };
+    ask(false, (answer) => { // the edit at once, and then what random others do
+      take({...answer, waits: true});
       page.say(`${effect.badge}: mean change ${shortNumber(effect.mean)} nats`);
-    }, "Running the model with the edits, with an identity edit as a control, and with random edits of that size …");
+      ask(true, take, "");
+    }, "Running the model with the edits, and with an identity edit as a control …");
   }
 
   fill(place, ...title, controls.node, notice, result);
@@ -209,12 +214,12 @@ function editsEffect(page) {
   return {node, draw, destroy: strip.destroy};
 }
 
-function editsSummary({badge, edits, control, mean, percentile, others, change}) {
+function editsSummary({badge, edits, control, mean, percentile, others, change, waits}) {
   const known = change.filter((value) => value !== null).length, failed = /failed/.test(badge);
   const fewer = others.filter((other) => Math.abs(other) < Math.abs(mean)).length, sorted = [...others].sort((a, b) => a - b);
-  const beside = percentile === null ? ["No random target of the same size can be found here."] : [
+  const beside = waits ? ["Random edits of the same kind and size are being tried …"] : percentile === null ? ["No random target of the same size can be found here."] : [
     `Without its sign that is more than ${fewer} of ${others.length} random edits of the same kind and size, whose mean changes are `,
-    ...sorted.flatMap((other, k) => [k ? ", " : "", digits(other, shortNumber)]), " nats (drawn at random: some may come twice)."];
+    ...sorted.flatMap((other, k) => [k ? ", " : "", digits(other, shortNumber)]), " nats."];
   return [
     element("p", {}, element("span", {class: `edits-badge ${failed ? "edits-failed" : ""}`}, badge),
       ` ${edits.join("; ")}`),

@@ -49,7 +49,7 @@ export function lockedRun(page, {redraw, choose, name}) {
       return redraw();
     }
     const body = () => ({edits: edits.map(editsAsked), client, number: ++number});
-    asked.ask(() => page.ask.post(`${page.key}/edit`, body()), (answer) => {
+    asked.ask(() => page.ask.post(`${page.key}/edit`, {...body(), others: false}), (answer) => {
       effect = answer;
       say(edits, unread);
       redraw();

@@ -209,7 +209,7 @@ export function matrixView(place, page) {
       } catch (error) {
         if (alive && mine === turn) page.refuse(focusStatus, error, () => askFocus(true));
       }
-    }, 80);
+    }, n > 1024 ? 300 : 80); // of a long text it is work: not for heads that flash by
   }
 
   function tellFocus(row, column, own, received) {
