@@ -5,7 +5,7 @@ Random weights, a stored recording (no proof runs beside), a browser of 1440 x 9
 used: from opening it to the first drawn head; from a moved pointer or a key to the picture that belongs to it.
 --bertviz: a folder with `pip install --no-deps --target FOLDER bertviz` and `npm install --prefix FOLDER d3@5.7.0
 jquery@3.5.1 requirejs@2.3.6`: its page asks other hosts for these scripts, and gets them from there. It is opened at
-64, 128, ... tokens until it fails or shows nothing within a minute.
+128, 256, 512 tokens until it fails or shows nothing within a minute.
 Limits: docs/decisions/0008 and the table that is printed.
 """
 
@@ -323,9 +323,10 @@ def bertviz(browser: Browser, folder: Path) -> list[dict[str, Any]]:
     sys.path.insert(0, str(folder))
     rows = []
     for view in ("head_view", "model_view"):
-        n = 64
+        n = 128
         while n <= 512 and (found := bertviz_page(browser, folder, view, n)) is not None:
             rows.append(found)
+            print(found, flush=True)
             n *= 2
     return rows
 

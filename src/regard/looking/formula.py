@@ -63,6 +63,8 @@ class Strip:
     """(r,) the row's largest score; 0 for a row that may look at nothing."""
     sums: Tensor
     """(r,) of the shares."""
+    edge: int
+    """All keys before this one are allowed in each row."""
 
     @property
     def total(self) -> Tensor:
@@ -84,13 +86,13 @@ def strips(call: Call, head: int, start: int = 0, stop: int | None = None) -> It
         columns = min(call.m, rows.stop) if call.mask.kind == "causal" else call.m
         entering, shares = (part[: (rows.stop - first) * columns].view(-1, columns) for part in room)
         torch.addmm(entering, query[rows], key[:, :columns], beta=0, alpha=call.scale, out=entering)
-        edge = first if call.mask.kind == "causal" else 0  # of a causal strip all keys before it are allowed
+        edge = {"causal": first, "full": columns}.get(call.mask.kind, 0)
         if call.mask.kind != "full":
             entering[:, edge:].masked_fill_(~allowed(call.mask, rows, slice(edge, columns)), -torch.inf)
         largest = entering.amax(dim=-1)
         largest = torch.where(torch.isfinite(largest), largest, 0.0)
         torch.exp(entering.sub_(largest[:, None]), out=shares)
-        yield Strip(rows, entering, shares, largest, shares.sum(dim=-1))
+        yield Strip(rows, entering, shares, largest, shares.sum(dim=-1), min(edge, columns))
 
 
 def logsumexp(call: Call, head: int, start: int = 0, stop: int | None = None) -> Tensor:

@@ -4,7 +4,7 @@ Nothing n x m is kept. Shapes: n query positions; m key positions; r rows of a s
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,23 +50,23 @@ def sweep(call: Call, head: int, ids: Sequence[int]) -> Sweep:
     targets, total = _targets(call, ids), torch.empty(call.n, dtype=torch.float64)
     for strip in strips(call, head):
         total[strip.rows] = strip.total
-        for name, values in _measured(call, strip, targets).items():
+        log_weights = strip.entering.sub_((strip.total - strip.largest)[:, None])
+        squares = _largest(log_weights, z)
+        level[strip.rows.start >> z :][: len(squares), : squares.shape[1]] = squares
+        for name, values in _measured(call, strip, log_weights, targets).items():
             sums.values[name] += float(values.sum())
             sums.rows[name] += len(values)
-        squares = _largest(strip, z)
-        level[strip.rows.start >> z :][: len(squares), : squares.shape[1]] = squares
     return Sweep(total, level, sums)
 
 
-def _largest(strip: Strip, z: int) -> Array:
-    """The largest weight of each 2^z x 2^z square: the exponential is taken of the largest alone. Changes the strip."""
+def _largest(log_weights: Tensor, z: int) -> Array:
+    """The largest weight of each 2^z x 2^z square: the exponential is taken of the largest alone."""
     step = 1 << z
-    entering = strip.entering.sub_((strip.total - strip.largest)[:, None])
-    rows, columns = (-size % step for size in entering.shape)
+    rows, columns = (-size % step for size in log_weights.shape)
     if rows or columns:
-        entering = pad(entering, (0, columns, 0, rows), value=-math.inf)
-    high, wide = (size >> z for size in entering.shape)
-    largest = entering.view(high, step, -1).amax(dim=1).view(high, wide, step).amax(dim=2)
+        log_weights = pad(log_weights, (0, columns, 0, rows), value=-math.inf)
+    high, wide = (size >> z for size in log_weights.shape)
+    largest = log_weights.view(high, step, -1).amax(dim=1).view(high, wide, step).amax(dim=2)
     return torch.where(largest > -math.inf, largest.exp(), math.nan).float().numpy()
 
 
@@ -88,26 +88,39 @@ def after_the_same(ids: Sequence[int]) -> Tensor:
     return torch.tensor(found)
 
 
-def _measured(call: Call, strip: Strip, targets: dict[str, Tensor]) -> dict[str, Tensor]:
+def _measured(call: Call, strip: Strip, log_weights: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
     """Each measure's values in those rows that have one."""
-    may = allowed(call.mask, strip.rows, slice(0, strip.entering.shape[1]))
-    keys = may.sum(dim=-1)
+    shares, sums, columns = strip.shares, strip.sums, strip.shares.shape[1]
+    keys, seen = _sight(call, strip)
     free = keys > 1
-    shares, sums = strip.shares, strip.sums
-    found = {"entropy": (_entropy(strip) / keys.double().log())[free], "first": (shares[:, 0] / sums)[free]}
+    found = {
+        "entropy": (_entropy(strip, log_weights) / keys.double().log())[free],
+        "first": (shares[:, 0] / sums)[free],
+    }
     for name, keys_read in targets.items():
         at = keys_read[strip.rows]
-        inside = at.clamp(min=0, max=shares.shape[1] - 1)[:, None]
-        exists = free & (at >= 0) & (at < shares.shape[1]) & may.gather(1, inside)[:, 0]
+        inside = at.clamp(min=0, max=columns - 1)[:, None]
+        exists = free & (at >= 0) & (at < columns) & seen(inside)
         found[name] = (shares.gather(1, inside)[:, 0] / sums)[exists]
     if targets:
         found["distance"] = (_distance(call, strip) / sums)[free]
     return found
 
 
-def _entropy(strip: Strip) -> Tensor:
-    """-sum_j w log w = log(sum) - sum_j w_j s_j, s_j the score minus the row's largest; masked: 0 x -inf, left out."""
-    return strip.sums.log() - (strip.shares * strip.entering).nansum(dim=-1) / strip.sums
+def _sight(call: Call, strip: Strip) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """How many keys each row may look at, (r,), and whether it may look at one of them: (r, 1) -> (r,)."""
+    if call.mask.kind == "causal":
+        query = torch.arange(strip.rows.start, strip.rows.stop)
+        return (query + 1).clamp(max=call.m), lambda at: at[:, 0] <= query
+    may = allowed(call.mask, strip.rows, slice(0, strip.shares.shape[1]))
+    return may.sum(dim=-1), lambda at: may.gather(1, at)[:, 0]
+
+
+def _entropy(strip: Strip, log_weights: Tensor) -> Tensor:
+    """-sum_j w_j log w_j, (r,); where masked the logarithm is made 0, as 0 log 0 is. Changes it."""
+    edge = strip.edge
+    log_weights[:, edge:].masked_fill_(log_weights[:, edge:] == -math.inf, 0.0)
+    return -torch.bmm(strip.shares[:, None], log_weights[:, :, None])[:, 0, 0] / strip.sums
 
 
 def _distance(call: Call, strip: Strip) -> Tensor:
