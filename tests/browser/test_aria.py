@@ -47,6 +47,8 @@ def settled(page: Page, view: str) -> None:
     page.wait_for_load_state("networkidle")
     if view == "matrix":
         page.locator(".matrix-line", has_text="sums to").wait_for()
+    if view == "edits":
+        page.locator(".view.edits p", has_text="Without its sign").wait_for()
     if view == "heads":
         page.locator(".heads-progress, .heads-line", has_text="are there").wait_for(state="hidden")
 
