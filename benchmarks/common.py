@@ -11,6 +11,16 @@ from typing import Any
 RESULTS = Path(__file__).parent / "results"
 
 
+class Names:
+    """Tokens without a tokenizer: their numbers."""
+
+    def token_bytes(self, token: int, /) -> bytes:
+        return str(token).encode()
+
+    def label(self, token: int, /) -> str:
+        return str(token)
+
+
 def machine() -> dict[str, Any]:
     """Processor, cores, memory and versions: a figure without them says little."""
     import torch

@@ -30,7 +30,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import numpy as np
 import torch
-from common import report
+from common import Names, report
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from regard.looking.edit import Edit
@@ -71,16 +71,6 @@ new PerformanceObserver((list) => {
 
 
 # what is looked at
-
-
-class Names:
-    """Tokens without a tokenizer: their numbers."""
-
-    def token_bytes(self, token: int, /) -> bytes:
-        return str(token).encode()
-
-    def label(self, token: int, /) -> str:
-        return str(token)
 
 
 def recording_of(n: int) -> Recording:

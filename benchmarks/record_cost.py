@@ -20,7 +20,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import numpy as np
 import torch
-from common import report
+from common import Names, report
 from transformers import GPT2Config, GPT2LMHeadModel
 
 import regard
@@ -29,16 +29,6 @@ from regard.looking.record import Recording, record
 from regard.model.config import AttentionConfig, FeedForwardConfig, TransformerConfig
 from regard.model.sequence import Sequence
 from regard.model.transformer import Transformer, initialise
-
-
-class Names:
-    """Tokens without a tokenizer: their numbers."""
-
-    def token_bytes(self, token: int, /) -> bytes:
-        return str(token).encode()
-
-    def label(self, token: int, /) -> str:
-        return str(token)
 
 
 def recorded(model: Transformer, ids: torch.Tensor) -> Recording:

@@ -5,9 +5,6 @@ Shapes: n query positions; m key positions; r and c chosen rows and columns; wid
 
 from __future__ import annotations
 
-import math
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as Many
 from datetime import UTC, datetime
@@ -24,10 +21,10 @@ from regard.errors import RegardError
 from regard.looking import tiles
 from regard.looking.capture import Recorder, at_rest, check_input, logits_of
 from regard.looking.checkpoint import Witness, attention_of, model_hash
-from regard.looking.formula import STRIP, allowed, blocks, logsumexp, value_norms
+from regard.looking.formula import allowed, blocks, value_norms
 from regard.looking.kept import Call, Facts, Kept, Readings, Tokens
+from regard.looking.matrices import Matrices
 from regard.looking.readings import next_tokens, pieces, read
-from regard.looking.sweep import Sums, sweep
 from regard.looking.tiles import What
 from regard.model.sequence import Sequence
 from regard.model.transformer import Transformer
@@ -43,8 +40,6 @@ MOST_CELLS = 64_000_000
 """Cells of one returned array."""
 FULL_LOGITS = 16_000_000
 """vocabulary * n up to which all logits are kept."""
-KEPT_BYTES = 256 << 20
-"""Of zoomed-out matrices held for the page; one has 4 MiB at most."""
 
 Array = np.ndarray[Any, Any]
 Which = int | slice | Many[int] | Array | None
@@ -94,10 +89,7 @@ class Recording:
         self.model, self.proof, self.proving, self.label = model, proof, False, label
         self._known_hash, self._live = model_hash, model_hash is None
         self._witness = Witness(model) if model is not None else None
-        self._totals: dict[tuple[str, int, int], Tensor] = {}
-        self._sums: dict[tuple[str, int, int], Sums] = {}
-        self._levels: OrderedDict[tuple[str, int, int, What, int], Array] = OrderedDict()
-        self._lock = threading.Lock()
+        self._matrices = Matrices(kept.tokens.ids)
         self._id: str | None = None
 
     # What there is
@@ -193,7 +185,7 @@ class Recording:
 
     def logsumexp(self, layer: int, head: int, *, site: str = "self") -> Array:
         """log of the sum of exp(score) of each row, (n,) float64."""
-        found: Array = self._total(self._call(site, layer, head), head, slice(None)).numpy()
+        found: Array = self._matrices.total(self._call(site, layer, head), head, slice(None)).numpy()
         return found
 
     def tile(
@@ -207,9 +199,9 @@ class Recording:
         tiles.check_tile(what, z, y, x, call.n, call.m)
         high, wide = slice(y * tiles.SIDE, (y + 1) * tiles.SIDE), slice(x * tiles.SIDE, (x + 1) * tiles.SIDE)
         if z >= max(1, tiles.finest_kept(call.n, call.m)):
-            return self._level(call, head, what, z)[high, wide]
+            return self._matrices.level(call, head, what, z, partial(self._value_norms, what, call, head))[high, wide]
         rows, cols = (slice(part.start << z, min(part.stop << z, n)) for part, n in ((high, call.n), (wide, call.m)))
-        total, norms = self._total(call, head, rows), self._value_norms(what, call, head)
+        total, norms = self._matrices.total(call, head, rows), self._value_norms(what, call, head)
         return tiles.shrink(tiles.exact(call, head, what, rows, cols, total, norms), z, what)
 
     def overview(self, layer: int, head: int, z: int = 0, *, what: What = "weights", site: str = "self") -> Array:
@@ -220,7 +212,7 @@ class Recording:
             raise RegardError(
                 "overview", f"zoom {z} has over 1024 cells a side", f"choose {finest} or more, or ask for tiles"
             )
-        return self._level(call, head, what, z)
+        return self._matrices.level(call, head, what, z, partial(self._value_norms, what, call, head))
 
     # What goes through the layers
 
@@ -250,7 +242,7 @@ class Recording:
 
         layers = [at for known, at in self.kept.calls if known == site] if layer is None else [layer]
         calls = [self.kept.call(site, at) for at in layers]
-        return [one for call in calls for one in measure(call, self.model, partial(self._sums_of, call))]
+        return [one for call in calls for one in measure(call, self.model, partial(self._matrices.sums, call))]
 
     def prove(self, model: Transformer | None = None, seed: int | None = None) -> Proof:
         """Checks that these are the model's own numbers (proof.py), keeps the result and returns it.
@@ -324,31 +316,6 @@ class Recording:
             raise RegardError("stream", what, f"choose in or attention, layer 0 to {self.layers}")
         return self.kept.streams[place, layer]
 
-    def _total(self, call: Call, head: int, rows: slice) -> Tensor:
-        """L of these rows. Of a long text only the strips that hold them are computed, and kept for the others."""
-        first, end, _ = rows.indices(call.n)
-        key = (call.site, call.layer, head)
-        with self._lock:
-            total = self._totals.setdefault(key, torch.full((call.n,), math.nan, dtype=torch.float64))
-        if total[first:end].isnan().any():
-            first, end = first - first % STRIP, min(call.n, end + -end % STRIP)
-            total[first:end] = logsumexp(call, head, first, end)
-        return total[rows]
-
-    def _sums_of(self, call: Call, head: int) -> Sums:
-        key = (call.site, call.layer, head)
-        if key not in self._sums:
-            self._sweep(call, head)
-        return self._sums[key]
-
-    def _sweep(self, call: Call, head: int) -> Array:
-        """One pass over the head's whole matrix: sums and log-sum-exps are kept for good, the picture among others."""
-        swept, key = sweep(call, head, self.tokens.ids), (call.site, call.layer, head)
-        with self._lock:
-            self._totals[key], self._sums[key] = swept.total, swept.sums
-            self._keep((*key, "weights", tiles.finest_kept(call.n, call.m)), swept.level)
-        return swept.level
-
     def _value_norms(self, what: What, call: Call, head: int) -> Tensor | None:
         if what != "contributions":
             return None
@@ -359,38 +326,13 @@ class Recording:
         down, across = _index(rows, call.n, "rows"), _index(cols, call.m, "cols")
         _check_cells(what, len(down), len(across))
         span = slice(int(down.min()), int(down.max()) + 1) if len(down) else slice(0)
-        total, norms = self._total(call, head, span), self._value_norms(what, call, head)
+        total, norms = self._matrices.total(call, head, span), self._value_norms(what, call, head)
         found = np.empty((len(down), len(across)), np.float32)
         for part in blocks(len(down), len(across)):
             wanted = down[part]
             of_these = total[wanted - span.start]
             found[part] = tiles.exact(call, head, what, wanted, across, of_these, norms, masked=0.0)
         return found
-
-    def _level(self, call: Call, head: int, what: What, z: int) -> Array:
-        """The whole matrix at a zoom level that is kept, the least recently used forgotten."""
-        key = (call.site, call.layer, head, what, z)
-        with self._lock:
-            if key in self._levels:
-                self._levels.move_to_end(key)
-                return self._levels[key]
-        finest = tiles.finest_kept(call.n, call.m)
-        if z > finest and what != "mean":  # the largest of the largest; a mean of means would weigh masked cells
-            found = tiles.shrink(self._level(call, head, what, finest), z - finest, what)
-        elif what == "weights":
-            return self._sweep(call, head)
-        else:
-            total, norms = self._total(call, head, slice(None)), self._value_norms(what, call, head)
-            found = tiles.level(call, head, what, total, norms, z)
-        with self._lock:
-            self._keep(key, found)
-        return found
-
-    def _keep(self, key: tuple[str, int, int, What, int], level: Array) -> None:
-        """The lock is held."""
-        self._levels[key] = level
-        while len(self._levels) > 1 and sum(one.nbytes for one in self._levels.values()) > KEPT_BYTES:
-            self._levels.popitem(last=False)
 
 
 def _index(which: Which, size: int, name: str) -> Tensor:
