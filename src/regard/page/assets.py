@@ -6,8 +6,10 @@ import re
 from functools import cache
 from importlib.resources import files
 
-NOT_SENT = re.compile(r"^[ \t]*(?:/\*(?:[^*]|\*(?!/))*\*/[ \t]*\n|//.*\n|\n|(?=\S))", re.MULTILINE)
-"""Lines that are a comment or empty, and what other lines begin with."""
+from rjsmin import jsmin
+
+NOT_SENT = re.compile(r"^[ \t]*(?:/\*(?:[^*]|\*(?!/))*\*/[ \t]*\n|\n|(?=\S))", re.MULTILINE)
+"""Of styles: lines that are a comment or empty, and what other lines begin with."""
 IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w.]+)";\n', re.MULTILINE)
 START = "start.js"
 NOTEBOOK = "notebook.js"
@@ -61,7 +63,7 @@ def joined(start: str = START) -> str:
             order.append(name)
 
     visit(start)
-    return "\n".join(f"// {name}\n{plain(assets()[name])}" for name in order)
+    return "\n".join(f"/*! {name} */\n{plain(assets()[name])}" for name in order)
 
 
 def script() -> str:
@@ -70,8 +72,9 @@ def script() -> str:
 
 
 def plain(module: str) -> str:
-    """A module without its imports and exports, and without what only its readers need: comments and indentation."""
-    return NOT_SENT.sub("", re.sub(r"^export ", "", IMPORT.sub("", module), flags=re.MULTILINE))
+    """A module without its imports and exports, and without what only its readers need: comments and white space."""
+    sent: str = jsmin(re.sub(r"^export ", "", IMPORT.sub("", module), flags=re.MULTILINE))
+    return sent
 
 
 def styles() -> str:
