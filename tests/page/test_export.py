@@ -68,7 +68,7 @@ def test_the_pages_own_code_is_small() -> None:
 
 
 def test_comments_and_white_space_are_not_sent() -> None:
-    module = '/** Why\n * so. */\nexport function f(a) {\n  // here\n  return `// not  ${ a }` + /[/"] */.source; // nor\n}\n'
+    module = '/** Why\n * so. */\nexport function f(a) {\n  return `// not  ${ a }` + /[/"] */.source; // nor this\n}\n'
     assert assets.plain(module) == 'function f(a){return`// not  ${ a }`+/[/"] */.source;}'
 
 
