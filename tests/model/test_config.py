@@ -26,6 +26,13 @@ def test_the_number_of_parameters_is_that_of_the_built_model(config: Transformer
     assert config.parameters() == sum(parameter.numel() for parameter in Transformer(config).parameters())
 
 
+@pytest.mark.parametrize("learned", [0, 1, 5])
+def test_a_model_of_vectors_counts_its_projection_in_place_of_a_table(learned: int) -> None:
+    config = replace(QWEN3, features=7, learned=learned)
+    assert config.parameters() == sum(parameter.numel() for parameter in Transformer(config).parameters())
+    assert TransformerConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
 def test_a_name_that_is_not_known_is_a_type_error() -> None:
     values = QWEN3.to_json()
     with pytest.raises(TypeError, match="colour"):

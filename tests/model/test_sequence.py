@@ -49,6 +49,13 @@ def test_one_packed_text_is_a_text() -> None:
     assert torch.equal(packed.position, text.position)
 
 
+def test_a_whole_sequence_is_what_one_step_for_all_makes_of_it() -> None:
+    vectors, place = normal(BATCH, N, 4), torch.zeros(1, N, 2)
+    made, found = Sequence.whole(vectors, place), Sequence.of(vectors, place, placed([[(0, 0, 0)] * N]))
+    assert made.mask == found.mask == Mask("full", N, N)
+    assert torch.equal(may_look(made.places, made.places), may_look(found.places, found.places))
+
+
 def test_vectors_are_tokens_too_and_the_kind_is_found() -> None:
     sequence = Sequence.of(normal(BATCH, N, 4), torch.zeros(1, N, 2), placed([[(0, 0, 0)] * N]))
     assert (sequence.batch, sequence.n, sequence.mask.kind) == (BATCH, N, "full")

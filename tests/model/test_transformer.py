@@ -381,6 +381,9 @@ REFUSED: list[tuple[TransformerConfig, str]] = [
     (replace(QWEN3, position=P(theta=-1.0)), "theta: -1.0 is not a number above 0"),
     (replace(QWEN3, position=P(kind="sinusoidal")), "width: 13 is odd and sines come with cosines"),
     (replace(QWEN3, residual="both"), "residual: 'both' is not known; choose one of pre, post"),  # type: ignore[arg-type]
+    (replace(QWEN3, features=-1), "features: -1 is not a whole number; give one from 0 on"),
+    (replace(QWEN3, learned=1), "learned: tokens that are ids have a table already; leave it at 0"),
+    (replace(QWEN3, features=4, tied=True), "tied: tokens that are vectors have no table to share; leave it out"),
     (replace(QWEN3, dropout=1.0), "dropout: 1.0 is not a share below 1; give a number from 0 to 0.9"),
 ]
 
@@ -391,6 +394,19 @@ def test_M11_what_cannot_be_built_is_refused_by_name(config: TransformerConfig, 
         check_sizes(config)
     with pytest.raises(RegardError, match="^" + said):
         Transformer(config)
+
+
+def test_patches_may_come_in_any_order_as_their_place_goes_with_them() -> None:
+    """Nothing but the position says where a token is; each sees all the others."""
+    model = build(replace(QWEN3, features=4, learned=1))
+    place = torch.tensor([[[0, 0], [0, 0], [0, 1], [1, 0], [1, 1]]])
+    vectors, order = normal(BATCH, N, 4), torch.tensor([0, 3, 1, 4, 2])
+    logits = model(Sequence.whole(vectors, place))
+    shuffled = model(Sequence.whole(vectors[:, order], place[:, order]))
+    torch.testing.assert_close(shuffled, logits[:, order], rtol=1e-4, atol=1e-5)
+    moved = model(Sequence.whole(vectors[:, order], place))
+    assert not torch.allclose(moved, logits[:, order], rtol=1e-2, atol=1e-2)
+    assert (reached(model, Sequence.whole(vectors, place), 0)[:, 1:] > 0).all()
 
 
 def test_a_text_longer_than_the_learned_positions_is_refused() -> None:

@@ -23,6 +23,7 @@ LONG = 11
 SEQUENCES = {
     "causal": lambda: Sequence.text(ids(n=LONG)),
     "later": lambda: Sequence.text(ids(n=LONG), start=5),
+    "whole": lambda: Sequence.whole(ids(n=LONG), torch.arange(2 * LONG).view(1, LONG, 2) // 3),
     "packed": lambda: Sequence.packed(ids(n=LONG), torch.tensor([[0] * 4 + [1] * 7, [0] * LONG])),
 }
 

@@ -56,7 +56,7 @@ class PositionConfig:
 @dataclass(frozen=True, kw_only=True)
 class TransformerConfig:
     vocabulary: int
-    """Token ids, 0 to vocabulary - 1."""
+    """Scores that come out of each position: one a token id, or one a class."""
     context: int
     """The longest sequence that it is trained on, in tokens; a learned position table has this many rows."""
     width: int
@@ -73,6 +73,10 @@ class TransformerConfig:
     """Whether each block also attends to a second sequence (cross-attention)."""
     tied: bool = False
     """Whether the output matrix is the embedding table."""
+    features: int = 0
+    """Numbers in a token that is a vector (a patch); 0: tokens are ids, 0 to vocabulary - 1."""
+    learned: int = 0
+    """Tokens at the front whose vectors are weights, such as a class token; only where the others are vectors."""
     dropout: float = 0.0
     """Share of each part's output set to 0 while training, before it joins the residual."""
 
@@ -98,6 +102,7 @@ class TransformerConfig:
         attention += norm + 2 * a.head_width * a.query_key_norm
         matrices = 3 if f.gated else 2
         feed_forward = matrices * self.width * f.width + f.bias * ((matrices - 1) * f.width + self.width) + norm
-        tables = self.vocabulary * self.width * (1 if self.tied else 2)
+        tables = self.vocabulary * self.width * (1 if self.tied or self.features else 2)
+        tables += (self.features + 1 + self.learned) * self.width if self.features else 0
         tables += self.context * self.width if self.position.kind == "learned" else 0
         return tables + self.layers * (attention * (1 + self.memory) + feed_forward) + norm * (self.residual == "pre")

@@ -1,5 +1,6 @@
-"""Tokens become vectors: a row of a table for each id."""
+"""Tokens become vectors: a row of a table for each id, or a linear projection of each token's own numbers."""
 
+import torch
 from torch import Tensor, nn
 
 
@@ -13,3 +14,24 @@ class TokenEmbedding(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         rows: Tensor = self.table(ids)
         return rows
+
+
+class VectorEmbedding(nn.Module):
+    """Numbers of a token (a patch's pixels) -> its vector: (batch, n, features) -> (batch, n, width).
+
+    A linear projection (Dosovitskiy et al. 2021, equation 1). The first `learned` tokens have no numbers of their own
+    (a class token, registers): whatever stands there, their vectors are weights.
+    """
+
+    def __init__(self, features: int, width: int, learned: int) -> None:
+        super().__init__()
+        self.projection = nn.Linear(features, width)
+        self.learned = nn.Parameter(torch.zeros(learned, width)) if learned else None
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        if self.learned is None:
+            projected: Tensor = self.projection(vectors)
+            return projected
+        first = self.learned.expand(len(vectors), -1, -1)
+        rest = self.projection(vectors[:, first.shape[1] :])
+        return torch.cat((first.to(rest.dtype), rest), dim=1)

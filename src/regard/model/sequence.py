@@ -44,6 +44,13 @@ class Sequence:
         return cls(ids, places.step[:, :, None], places, Mask("causal", n, n))
 
     @classmethod
+    def whole(cls, tokens: Tensor, position: Tensor) -> "Sequence":
+        """Each token sees all of its example, as patches of a picture do: tokens (batch, n) or (batch, n, features)."""
+        n = tokens.shape[1]
+        zero = torch.zeros(1, n, dtype=torch.long, device=tokens.device)
+        return cls(tokens, position, Places(zero, zero, zero), Mask("full", n, n))
+
+    @classmethod
     def packed(cls, ids: Tensor, sequence: Tensor) -> "Sequence":
         """Several texts side by side in each example: sequence (batch, n) says which a token is of, -1 for padding.
 

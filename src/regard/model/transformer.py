@@ -14,7 +14,7 @@ from regard.model.attention import PATHS
 from regard.model.block import RESIDUALS, Attention, Block, FeedForward, Recorder, build_norm
 from regard.model.cache import Cache
 from regard.model.config import Activation, NormKind, PositionKind, ResidualKind, TransformerConfig
-from regard.model.embedding import TokenEmbedding
+from regard.model.embedding import TokenEmbedding, VectorEmbedding
 from regard.model.mask import Mask
 from regard.model.output import Output
 from regard.model.position import Learned, Rotary, Sinusoidal
@@ -28,11 +28,11 @@ class Transformer(nn.Module):
         super().__init__()
         check_sizes(config)
         self.config = config
-        self.embedding = TokenEmbedding(config.vocabulary, config.width)
+        self.embedding = build_embedding(config)
         self.position = build_position(config)
         self.blocks = nn.ModuleList([build_block(config) for _ in range(config.layers)])
         final_norm = build_norm(config.norm, config.width) if config.residual == "pre" else nn.Identity()
-        table = self.embedding.table if config.tied else None
+        table = self.embedding.table if isinstance(self.embedding, TokenEmbedding) and config.tied else None
         self.output = Output(final_norm, config.width, config.vocabulary, table)
 
     def forward(
@@ -96,6 +96,12 @@ def check_way(config: TransformerConfig, path: str) -> None:
         raise RegardError("--attention", what, "give plain, unfused or fused")
 
 
+def build_embedding(config: TransformerConfig) -> TokenEmbedding | VectorEmbedding:
+    if config.features:
+        return VectorEmbedding(config.features, config.width, config.learned)
+    return TokenEmbedding(config.vocabulary, config.width)
+
+
 def build_position(config: TransformerConfig) -> Rotary | Learned | Sinusoidal:
     kind, theta = config.position.kind, config.position.theta
     if kind == "rotary":
@@ -130,6 +136,13 @@ def check_sizes(config: TransformerConfig) -> None:
     for name, value in sizes.items():
         if type(value) is not int or value < 1:
             raise RegardError(name, f"{value!r} is not a whole number above 0", "give one")
+    for name, value in (("features", config.features), ("learned", config.learned)):
+        if type(value) is not int or value < 0:
+            raise RegardError(name, f"{value!r} is not a whole number", "give one from 0 on")
+    if config.features == 0 and config.learned:
+        raise RegardError("learned", "tokens that are ids have a table already", "leave it at 0, or give features")
+    if config.features and config.tied:
+        raise RegardError("tied", "tokens that are vectors have no table to share", "leave it out")
     choices = {"activation": (config.feed_forward.activation, Activation), "norm": (config.norm.kind, NormKind),
                "position": (config.position.kind, PositionKind),
                "residual": (config.residual, ResidualKind)}  # fmt: skip
@@ -153,8 +166,8 @@ def check_sizes(config: TransformerConfig) -> None:
 def initialise(model: Transformer, seed: int) -> None:
     """Random weights that depend on the seed alone.
 
-    Tables and the output matrix 0.02, other matrices 1 / sqrt(inputs); the last matrix of each part is divided by
-    sqrt(2 layers), so that the stream's size does not grow with depth (Radford et al. 2019).
+    Tables, learned tokens and the output matrix 0.02, other matrices 1 / sqrt(inputs); the last matrix of each part is
+    divided by sqrt(2 layers), so that the stream's size does not grow with depth (Radford et al. 2019).
     """
     generator = torch.Generator().manual_seed(seed)
     shrink = 1 / math.sqrt(2 * model.config.layers)
@@ -163,7 +176,8 @@ def initialise(model: Transformer, seed: int) -> None:
             if parameter.dim() < 2:
                 parameter.fill_(1.0 if name.endswith("weight") else 0.0)
                 continue
-            deviation = 0.02 if "table" in name or "projection" in name else parameter.shape[1] ** -0.5
+            small = "table" in name or "learned" in name or "output.projection" in name
+            deviation = 0.02 if small else parameter.shape[1] ** -0.5
             if name.endswith((".attention.output.weight", ".memory_attention.output.weight", ".down.weight")):
                 deviation *= shrink
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * deviation)
