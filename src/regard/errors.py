@@ -27,6 +27,11 @@ def places(items: Iterable[object], total: int | None = None) -> str:
     return ", ".join(named[:5]) + (f" ({count} in all)" if count > 5 else "")
 
 
+def counted(number: int, noun: str) -> str:
+    """1 head, 2 heads, 1,000 tokens."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 class RegardError(Exception):
     """A refusal: where, what is wrong, what to do; one sentence.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-from regard.errors import printable
+from regard.errors import counted, printable
 
 Known = Mapping[str, Any]
 """What `info` knows of a run."""
@@ -144,10 +144,6 @@ def _facts(known: Known) -> list[tuple[str, str]]:
         ("checkpoints", f"after step {', '.join(f'{step:,}' for step in saved)}" if saved else "none yet"),
         ("size", f"{megabytes(known['bytes'])}"),
     ]  # fmt: skip
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def megabytes(sizes: Mapping[str, int]) -> str:

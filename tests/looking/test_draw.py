@@ -18,11 +18,13 @@ import torch
 from PIL import Image
 
 from regard.errors import RegardError
-from regard.looking.draw import draw_head, draw_heads
+from regard.looking.draw import NARROWEST, draw_head, draw_heads
 from regard.looking.drawing import VECTOR_CELLS, Cells, Drawing, Text, shown
+from regard.looking.frame import MARGIN
 from regard.looking.palette import CIVIDIS, LOWEST, Scale, colour_index, ticks
 from regard.looking.png import text_width
 from regard.looking.record import Recording, record
+from regard.model.config import AttentionConfig
 from regard.model.sequence import Sequence
 
 from .small import QWEN3, VOCABULARY, build, look, named, text
@@ -264,3 +266,21 @@ def test_packed_documents_are_hatched_between(recording: Recording) -> None:
     assert cells.hidden[7, 2]
     assert not cells.hidden[7, 6]
     assert VOCABULARY > 5
+
+
+@pytest.mark.parametrize(("layers", "heads", "n"), [(1, 1, 4), (1, 1, 24), (2, 2, 24), (1, 4, 12), (3, 6, 24)])
+def test_a_sheet_is_as_wide_as_its_heads_and_no_wider(layers: int, heads: int, n: int) -> None:
+    attention = AttentionConfig(heads=heads, key_value_heads=1, head_width=10)
+    recording = look(build(replace(QWEN3, layers=layers, attention=attention)), text(n))
+    drawing, narrow = draw_heads(recording), draw_heads(recording, width=600)
+    right = max(cells.x + cells.cell * cells.colours.shape[1] for cells in cells_of(drawing))
+    assert right <= drawing.width - MARGIN
+    assert drawing.width == NARROWEST or drawing.width - right == MARGIN
+    assert drawing.width <= 1440
+    assert narrow.width <= 600
+    ends = [item.x + text_width(item.text, item.size) for item in drawing.items
+            if isinstance(item, Text) and item.anchor == "start" and not item.turned]  # fmt: skip
+    assert max(ends) <= drawing.width
+    alone = draw_head(recording, 0, 0)
+    assert max(cells.x + cells.cell * cells.colours.shape[1] for cells in cells_of(alone)) < alone.width - MARGIN
+    assert NARROWEST <= alone.width <= 1100

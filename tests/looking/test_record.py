@@ -279,3 +279,14 @@ def test_the_hash_is_of_the_weights_that_ran() -> None:
     with pytest.raises(RegardError, match="weights were changed"):
         second.model_hash  # noqa: B018
     assert look(model, text(5)).model_hash != known
+
+
+def test_printed_it_says_in_one_line_what_it_is() -> None:
+    recording = look(build(), text(12))
+    assert repr(recording) == "<Recording small: 12 tokens, 3 layers x 6 heads, Not proven: the proof has not run yet>"
+    recording.prove(seed=1)
+    assert repr(recording).endswith(f"3 layers x 6 heads, {recording.badge}>")
+    one = record(planted(), Sequence.text(text(1, vocabulary=WORDS)), named(text(1)), name="a\n\u202eb")
+    assert repr(one).startswith("<Recording a\\n\\u202eb: 1 token, 1 layer x 4 heads, ")
+    nameless = record(planted(), Sequence.text(text(2, vocabulary=WORDS)), named(text(2)))
+    assert repr(nameless).startswith("<Recording: 2 tokens, ")

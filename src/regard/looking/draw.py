@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from regard.errors import counted
 from regard.looking.drawing import Box, Cells, Drawing, Item, Text, shown
 from regard.looking.frame import (
     ACCENT,
@@ -35,6 +36,8 @@ LOG_ABOVE = 64
 LARGEST_CELL = 28
 LARGEST_OF_MANY = 480
 """Pixels on a side of one head among others."""
+NARROWEST = 720
+"""Pixels across of a sheet with few heads: room for the scale and for lines that can be read."""
 READABLE = 7
 """A cell at least so high has its token written beside it."""
 STRONG = 0.3
@@ -98,7 +101,8 @@ def draw_heads(
     """Every head of every layer, each a square of cells, layers downwards and heads to the right.
 
     measures: recording.measures(site) unless given. badge: the recording's own unless given. scale: linear from 0 to 1,
-    or log from 1e-6 to 1, which is the default above 64 tokens. width: of the picture; its height follows.
+    or log from 1e-6 to 1, which is the default above 64 tokens. width: of the picture at most, and less where few heads
+    need no more; its height follows.
     """
     known = {(one.layer, one.head): one for one in (recording.measures(site) if measures is None else measures)}
     said, call = recording.badge if badge is None else badge, recording.kept.call(site, 0)
@@ -108,7 +112,8 @@ def draw_heads(
     left, labelled = _room_for_labels(recording, heads, gap, width, site)
     square = _Square.within(call.n, call.m, _room(heads, gap, width - left))
     spread = (width - 2 * MARGIN - left - square.wide) // max(1, heads - 1)  # from margin to margin, if that is not far
-    step = min(spread, square.wide + 6 * gap)
+    step = min(spread, square.wide + 2 * gap)
+    width = min(width, max(NARROWEST, 2 * MARGIN + left + (heads - 1) * step + square.wide))
     above = _turned_room(recording) if labelled else 0
     items, y = header(title or recording.facts.name or "What each head looks at", _under(recording, site), said, width)
     more, y = strip(recording.tokens.labels, width, y + 20)
@@ -138,7 +143,10 @@ def draw_head(
     recording: Recording, layer: int, head: int, *, measures: Sequence[HeadMeasures] | None = None,
     badge: str | None = None, site: str = "self", scale: Scale | None = None, width: int = 1100, title: str = "",
 ) -> Drawing:  # fmt: skip
-    """One head, large, with the tokens' names where there is room, and each row's weight on the first token."""
+    """One head, large, with the tokens' names where there is room, and each row's weight on the first token.
+
+    width: of the picture at most, as in draw_heads.
+    """
     said, call = recording.badge if badge is None else badge, recording.kept.call(site, layer)
     scale = scale or _default_scale(call.n, call.m)
     found = recording.measures(site) if measures is None else measures
@@ -147,6 +155,7 @@ def draw_head(
     square = _Square.within(call.n, call.m, width - 2 * MARGIN - left - 70)
     labelled = site == "self" and square.cell >= READABLE and square.z == 0
     left = left if labelled else 0
+    width = min(width, max(NARROWEST, 2 * MARGIN + left + square.wide + 70))
     name = title or f"layer {layer}, head {head}"
     of = f"{shown(recording.facts.name, 40)}, " if recording.facts.name and not title else ""
     items, y = header(name, of + _under(recording, site), said, width)
@@ -172,9 +181,8 @@ def _default_scale(n: int, m: int) -> Scale:
 
 def _under(recording: Recording, site: str) -> str:
     kind = "" if site == "self" else f"{site} attention, "
-    counts = ((recording.layers, "layer"), (recording.heads, "head"), (recording.n, "token"))
-    layers, heads, tokens = (f"{count:,} {word}{'' if count == 1 else 's'}" for count, word in counts)
-    return f"{kind}{layers} of {heads}, {tokens}"
+    layers, heads = counted(recording.layers, "layer"), counted(recording.heads, "head")
+    return f"{kind}{layers} of {heads}, {counted(recording.n, 'token')}"
 
 
 def _room_for_labels(recording: Recording, heads: int, gap: int, width: int, site: str) -> tuple[int, bool]:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from regard.errors import RegardError
+from regard.errors import RegardError, counted, printable
 from regard.looking import tiles
 from regard.looking.capture import Recorder, at_rest, check_input, logits_of
 from regard.looking.checkpoint import Witness, attention_of, model_hash
@@ -30,8 +30,10 @@ from regard.model.sequence import Sequence
 from regard.model.transformer import Transformer
 
 if TYPE_CHECKING:
+    from regard.looking.block import Block
     from regard.looking.edit import Edit, Effect, Source
     from regard.looking.measures import HeadMeasures
+    from regard.looking.survey import Survey
     from regard.looking.verdict import Proof
 
 __all__ = ["Facts", "Kept", "Readings", "Recorder", "Recording", "Tokens", "record"]
@@ -91,6 +93,13 @@ class Recording:
         self._witness = Witness(model) if model is not None else None
         self._matrices = Matrices(kept.tokens.ids)
         self._id: str | None = None
+        self.survey: Survey | None = None
+        """What the same heads do over a data set, where that was measured; no part of what is saved (survey.py)."""
+
+    def __repr__(self) -> str:
+        sizes = f"{counted(self.n, 'token')}, {counted(self.layers, 'layer')} x {counted(self.heads, 'head')}"
+        name = f" {printable(self.facts.name)}" if self.facts.name else ""
+        return f"<{type(self).__name__}{name}: {sizes}, {self.badge}>"
 
     # What there is
 
@@ -202,7 +211,7 @@ class Recording:
             return self._matrices.level(call, head, what, z, partial(self._value_norms, what, call, head))[high, wide]
         rows, cols = (slice(part.start << z, min(part.stop << z, n)) for part, n in ((high, call.n), (wide, call.m)))
         total, norms = self._matrices.total(call, head, rows), self._value_norms(what, call, head)
-        return tiles.shrink(tiles.exact(call, head, what, rows, cols, total, norms), z, what)
+        return tiles.cells(call, head, what, rows, cols, total, norms, z)
 
     def overview(self, layer: int, head: int, z: int = 0, *, what: What = "weights", site: str = "self") -> Array:
         """The whole matrix at one zoom level, float32, NaN where masked. Raises RegardError over 1024 cells a side."""
@@ -213,6 +222,18 @@ class Recording:
                 "overview", f"zoom {z} has over 1024 cells a side", f"choose {finest} or more, or ask for tiles"
             )
         return self._matrices.level(call, head, what, z, partial(self._value_norms, what, call, head))
+
+    def block(self, layer: int, head: int, rows: slice, cols: slice, *, site: str = "self") -> Block:
+        """What the rows and columns of a block hold in all, in float64, however many they are (block.py).
+
+        rows, cols: slices of one after another, at least one. Raises RegardError for what does not exist.
+        """
+        from regard.looking.block import block_of
+
+        call = self._call(site, layer, head)
+        down, across = _run(rows, call.n, "rows"), _run(cols, call.m, "cols")
+        norms = None if self.model is None else self._value_norms("contributions", call, head)
+        return block_of(call, head, down, across, norms)
 
     # What goes through the layers
 
@@ -344,6 +365,14 @@ def _index(which: Which, size: int, name: str) -> Tensor:
     if len(outside):
         raise RegardError(name, f"{int(outside[0])} does not exist", f"choose 0 to {size - 1}")
     return chosen
+
+
+def _run(which: slice, size: int, name: str) -> slice:
+    """The same with numbers for its ends. Raises RegardError where it is empty, has steps, or leaves the matrix."""
+    first, last = which.start or 0, size if which.stop is None else which.stop
+    if which.step not in (None, 1) or not 0 <= first < last <= size:
+        raise RegardError(name, f"{first} to {last - 1} is no run of them", f"choose some of 0 to {size - 1}")
+    return slice(first, last)
 
 
 def _check_cells(what: str, rows: int, cols: int) -> None:
