@@ -11,6 +11,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from regard.looking.record import Recording
+
+from ..looking.small import build, look, text
+from .planted import page_with
+
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
              "--disable-component-update", "--disable-sync", "--force-device-scale-factor=1"]  # fmt: skip
 SERVE = Path(__file__).with_name("serve.py")
@@ -58,6 +63,21 @@ def open_page(browser: Browser) -> Iterator[Open]:
     for context in contexts:
         context.close()
     assert not wrong
+
+
+@pytest.fixture(scope="session")
+def proven() -> Recording:
+    """40 tokens read by a model with random weights, and proven."""
+    made = look(build(), text(40))
+    made.prove()
+    return made
+
+
+@pytest.fixture(scope="session")
+def proven_page(proven: Recording) -> Iterator[str]:
+    """The address of a live page that shows it."""
+    with page_with(proven) as address:
+        yield address
 
 
 @pytest.fixture

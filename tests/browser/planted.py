@@ -27,6 +27,7 @@ BETA, GAIN = 6.0, 4.0
 IDS = (5, 0, 1, 2, 3, 0, 1, 2, 4, 0, 1)  # f a b c d a b c e a b
 N, AGAIN, AFTER = len(IDS), 5, 2
 """At 5 stands the second a; after the first one, at 2, stands b, which is also what comes next."""
+VIEWS = ("heads", "matrix", "lines", "lookup", "prediction", "space", "edits")
 Array = np.ndarray[Any, Any]
 
 
@@ -110,6 +111,19 @@ def go(page: Page, **state: Any) -> None:
     page.evaluate("words => { location.hash = words; }", at("", **state)[1:])
     page.wait_for_selector(f".view.{state['view']}:not(.stale)")
     page.wait_for_load_state("networkidle")
+
+
+def settled(page: Page, view: str) -> None:
+    """Until what a view asks for is drawn, and nothing says that it is awaited."""
+    page.locator(f".view.{view} [data-value]").first.wait_for()
+    page.locator(f".view.{view}:not(.stale)").wait_for()
+    page.wait_for_load_state("networkidle")
+    if view == "matrix":
+        page.locator(".matrix-line", has_text="sums to").wait_for()
+    if view == "edits":
+        page.locator(".view.edits p", has_text="Without its sign").wait_for()
+    if view == "heads":
+        page.locator(".heads-progress, .heads-line", has_text="are there").wait_for(state="hidden")
 
 
 def number_in(page: Page, selector: str) -> float:

@@ -19,38 +19,11 @@ from regard.looking.record import Recording
 
 from ..looking.small import build, look, text
 from .conftest import Open
-from .planted import at, go, page_with
+from .planted import VIEWS, at, go, page_with, settled
 
-VIEWS = ("heads", "matrix", "lines", "lookup", "prediction", "space", "edits")
 STATE = {"layer": 1, "head": 2, "row": 30, "column": 3, "position": 6, "edits": "z:1.2"}
 N = 40
 STORED = Path(__file__).with_name("aria")
-
-
-@pytest.fixture(scope="module")
-def recording() -> Recording:
-    made = look(build(), text(N))
-    made.prove()
-    return made
-
-
-@pytest.fixture(scope="module")
-def live(recording: Recording) -> Iterator[str]:
-    with page_with(recording) as address:
-        yield address
-
-
-def settled(page: Page, view: str) -> None:
-    """Until what a view asks for is drawn, and nothing says that it is awaited."""
-    page.locator(f".view.{view} [data-value]").first.wait_for()
-    page.locator(f".view.{view}:not(.stale)").wait_for()
-    page.wait_for_load_state("networkidle")
-    if view == "matrix":
-        page.locator(".matrix-line", has_text="sums to").wait_for()
-    if view == "edits":
-        page.locator(".view.edits p", has_text="Without its sign").wait_for()
-    if view == "heads":
-        page.locator(".heads-progress, .heads-line", has_text="are there").wait_for(state="hidden")
 
 
 # what is read out
@@ -96,13 +69,13 @@ def said(page: Page, pattern: str) -> str:
     return live.text_content() or ""
 
 
-def test_the_live_region_speaks_the_focused_cell(live: str, recording: Recording, open_page: Open) -> None:
-    page = open_page(at(live, view="matrix", layer=1, head=2, row=9, column=4))
+def test_the_live_region_speaks_the_focused_cell(proven_page: str, proven: Recording, open_page: Open) -> None:
+    page = open_page(at(proven_page, view="matrix", layer=1, head=2, row=9, column=4))
     settled(page, "matrix")
     page.locator(".matrix-cells").focus()
     page.keyboard.press("ArrowDown")
     words = said(page, "row 10 .* column 4 ")
-    weight = float(recording.weights(1, 2)[10, 4])
+    weight = float(proven.weights(1, 2)[10, 4])
     assert float(words.rsplit(" ", 1)[-1]) == pytest.approx(weight, rel=1e-5)
     page.keyboard.press("End")
     assert said(page, f"row 10 .* column {N - 1} ").endswith("not allowed")
@@ -111,7 +84,7 @@ def test_the_live_region_speaks_the_focused_cell(live: str, recording: Recording
     page.locator(".lines-token[tabindex='0']").focus()
     page.keyboard.press("Shift+ArrowLeft")
     words = said(page, "Row 9 .* column 8 ")
-    assert f"weight {recording.weights(1, 2)[9, 8]:.6g}"[:14] in words
+    assert f"weight {proven.weights(1, 2)[9, 8]:.6g}"[:14] in words
     go(page, view="heads", layer=1, head=2)
     settled(page, "heads")
     page.locator(".heads-cell[aria-selected=true]").focus()
@@ -121,15 +94,15 @@ def test_the_live_region_speaks_the_focused_cell(live: str, recording: Recording
 
 @pytest.mark.parametrize("view", ["matrix", "lines"])
 def test_beside_a_canvas_stands_a_table_of_the_focused_row(
-    live: str, recording: Recording, open_page: Open, view: str
+    proven_page: str, proven: Recording, open_page: Open, view: str
 ) -> None:
     """The 20 largest in order, the first token and the token itself, the rest, and a sum of 1."""
     row = 38
-    page = open_page(at(live, view=view, layer=1, head=2, row=row, column=3))
+    page = open_page(at(proven_page, view=view, layer=1, head=2, row=row, column=3))
     settled(page, view)
     table = page.locator(f".view.{view} table.numbers")
     table.locator("caption", has_text=f"{row} ").wait_for()
-    weights = recording.weights(1, 2)[row]
+    weights = proven.weights(1, 2)[row]
     order = sorted(range(row + 1), key=lambda j: -weights[j])
     names = table.locator("tbody tr").evaluate_all(
         "rows => rows.map((row) => [row.querySelector('th').textContent, row.querySelector('td')?.textContent])"
@@ -151,9 +124,9 @@ NAMES = """all => all.map((one) => ['aria-hidden', 'role', 'aria-label'].map((na
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_every_canvas_is_named_or_left_out_and_never_alone(live: str, open_page: Open, view: str) -> None:
+def test_every_canvas_is_named_or_left_out_and_never_alone(proven_page: str, open_page: Open, view: str) -> None:
     """A canvas is hidden from screen readers, or has a role and a name; numbers as text stand in its view."""
-    page = open_page(at(live, view=view, **STATE))
+    page = open_page(at(proven_page, view=view, **STATE))
     settled(page, view)
     canvases = page.locator(f".view.{view} canvas").evaluate_all(NAMES)
     assert canvases
@@ -180,9 +153,11 @@ HERE = """() => {
 
 
 @pytest.mark.parametrize("view", [*VIEWS, "tour"])
-def test_tab_reaches_everything_shows_where_it_is_and_comes_out_again(live: str, open_page: Open, view: str) -> None:
+def test_tab_reaches_everything_shows_where_it_is_and_comes_out_again(
+    proven_page: str, open_page: Open, view: str
+) -> None:
     state = {**STATE, "tour": 3} if view == "tour" else STATE
-    page = open_page(at(live, view="lookup" if view == "tour" else view, **state))
+    page = open_page(at(proven_page, view="lookup" if view == "tour" else view, **state))
     settled(page, "lookup" if view == "tour" else view)
     wanted = page.evaluate(STOPS)
     assert len(wanted) > 15
@@ -204,9 +179,9 @@ def test_tab_reaches_everything_shows_where_it_is_and_comes_out_again(live: str,
     assert page.evaluate(HERE)["stop"] == reached[-1]
 
 
-def test_the_tour_is_walked_by_keys_alone(live: str, open_page: Open) -> None:
+def test_the_tour_is_walked_by_keys_alone(proven_page: str, open_page: Open) -> None:
     """n and p from anywhere, the remote's keys inside, Enter on the buttons; the title has the focus, or the button."""
-    page = open_page(live)
+    page = open_page(proven_page)
     page.locator(".view.heads").wait_for()
     page.locator("button[data-tour]").focus()
     page.keyboard.press("Enter")
@@ -232,8 +207,8 @@ def test_the_tour_is_walked_by_keys_alone(live: str, open_page: Open) -> None:
     assert page.evaluate("document.activeElement.dataset.tour") is not None
 
 
-def test_a_stop_of_the_tour_looks_the_same_from_its_address_alone(live: str, open_page: Open) -> None:
-    walked, linked = open_page(at(live, tour=0)), open_page(at(live, tour=11))
+def test_a_stop_of_the_tour_looks_the_same_from_its_address_alone(proven_page: str, open_page: Open) -> None:
+    walked, linked = open_page(at(proven_page, tour=0)), open_page(at(proven_page, tour=11))
     assert stop_of(linked, 11)[1] == "edits"
     for stop in range(12):
         if stop:

@@ -1,36 +1,20 @@
 """The page for every kind of eye: colours apart, contrast, zoom, narrow windows, no movement where none is wanted."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page
 
 from regard.looking.record import Recording
 from regard.page.export import save_page
 
-from ..looking.small import build, look, text
 from .conftest import Open
-from .planted import at, go, page_with
+from .planted import VIEWS, at, go, settled
 
-VIEWS = ("heads", "matrix", "lines", "lookup", "prediction", "space", "edits")
 STATE = {"layer": 1, "head": 2, "row": 9, "column": 3, "position": 6, "edits": "z:1.2"}
-
-
-@pytest.fixture(scope="module")
-def recording() -> Recording:
-    made = look(build(), text(40))
-    made.prove()
-    return made
-
-
-@pytest.fixture(scope="module")
-def live(recording: Recording) -> Iterator[str]:
-    with page_with(recording) as address:
-        yield address
 
 
 # colour vision
@@ -71,9 +55,9 @@ BARS = """(marks) => [...document.querySelectorAll('.page-bar, .cells-bar, .head
 
 
 @pytest.mark.parametrize("eye", MACHADO)
-def test_neighbouring_marks_of_each_scale_stay_apart(live: str, open_page: Open, eye: str) -> None:
+def test_neighbouring_marks_of_each_scale_stay_apart(proven_page: str, open_page: Open, eye: str) -> None:
     """Five marks of cividis, and five of the blue-orange map, as the page itself draws them."""
-    page = open_page(at(live, view="matrix", what="scores", **STATE))
+    page = open_page(at(proven_page, view="matrix", what="scores", **STATE))
     marks = [0, 0.25, 0.5, 0.75, 1]
     bars = page.evaluate(BARS, marks)
     assert len(bars) == 2
@@ -129,9 +113,9 @@ def test_contrast_is_worked_out_as_the_guidelines_do() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_and_controls_have_contrast_in_every_view(live: str, open_page: Open, scheme: Any) -> None:
+def test_text_and_controls_have_contrast_in_every_view(proven_page: str, open_page: Open, scheme: Any) -> None:
     """Colours as the style sheets give them to each visible element, over what is really behind it."""
-    page = open_page(at(live, view="heads", **STATE, tour=2), color_scheme=scheme)
+    page = open_page(at(proven_page, view="heads", **STATE, tour=2), color_scheme=scheme)
     page.locator(".page-notes summary").click()
     for view in VIEWS:
         go(page, view=view, **STATE, tour=2)
@@ -144,19 +128,13 @@ def test_text_and_controls_have_contrast_in_every_view(live: str, open_page: Ope
             assert not [one for one in shown if one[0] < least], (view, kind)
 
 
-def settled(page: Page, view: str) -> None:
-    """Until what a view asks for is drawn."""
-    page.locator(f".view.{view} .number, .view.{view} [data-value]").first.wait_for()
-    page.wait_for_load_state("networkidle")
-
-
 LINES = {"--line": ("--paper", "--pale"), "--accent": ("--paper", "--pale", "--accent-pale"), "--wrong": ("--paper",)}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_lines_of_canvases_have_contrast(live: str, open_page: Open, scheme: Any) -> None:
+def test_lines_of_canvases_have_contrast(proven_page: str, open_page: Open, scheme: Any) -> None:
     """Those that canvases draw with: the hatch, axes, rings and marks."""
-    page = open_page(at(live, view="matrix", **STATE), color_scheme=scheme)
+    page = open_page(at(proven_page, view="matrix", **STATE), color_scheme=scheme)
     named = {name: page.evaluate("(name) => getComputedStyle(document.documentElement).getPropertyValue(name)", name)
              for name in (*LINES, "--paper", "--pale", "--accent-pale")}  # fmt: skip
     colours = {name: [int(two, 16) for two in re.findall("..", value.strip().removeprefix("#"))]
@@ -192,8 +170,8 @@ WINDOWS = {"360 pixels": {"viewport": {"width": 360, "height": 740}},
 
 
 @pytest.mark.parametrize("window", WINDOWS)
-def test_nothing_is_cut_and_the_page_does_not_scroll_sideways(live: str, open_page: Open, window: str) -> None:
-    page = open_page(at(live, view="heads", **STATE), **WINDOWS[window])
+def test_nothing_is_cut_and_the_page_does_not_scroll_sideways(proven_page: str, open_page: Open, window: str) -> None:
+    page = open_page(at(proven_page, view="heads", **STATE), **WINDOWS[window])
     for view in VIEWS:
         for tour in ("", 2):
             go(page, view=view, **STATE, tour=tour)
@@ -210,10 +188,10 @@ MOVING = """() => [...document.querySelectorAll('*')].map((node) => getComputedS
 
 
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
-def test_where_less_motion_is_wanted_no_step_is_animated(recording: Recording, open_page: Open, tmp_path: Any,
+def test_where_less_motion_is_wanted_no_step_is_animated(proven: Recording, open_page: Open, tmp_path: Any,
                                                          motion: Any) -> None:  # fmt: skip
     """A saved page into which movement was put: it moves, but not for who does not want it."""
-    save_page(recording, tmp_path / "page.html", overwrite=True)
+    save_page(proven, tmp_path / "page.html", overwrite=True)
     page = open_page(f"{(tmp_path / 'page.html').as_uri()}#view=matrix&row=5&column=2", reduced_motion=motion,
                      bypass_csp=True)  # fmt: skip
     assert page.evaluate(MOVING) == 0 or motion == "no-preference"
@@ -223,9 +201,9 @@ def test_where_less_motion_is_wanted_no_step_is_animated(recording: Recording, o
 
 
 @pytest.mark.parametrize("view", ["matrix", "lines", "lookup"])
-def test_a_step_is_drawn_at_once(live: str, open_page: Open, view: str) -> None:
+def test_a_step_is_drawn_at_once(proven_page: str, open_page: Open, view: str) -> None:
     """After a key one picture takes the place of another: nothing glides through what lies between."""
-    page = open_page(at(live, view=view, **STATE), reduced_motion="reduce")
+    page = open_page(at(proven_page, view=view, **STATE), reduced_motion="reduce")
     canvas = {"matrix": ".matrix-cells", "lines": ".lines-canvas", "lookup": ".bars-strip"}[view]
     page.locator(canvas).first.wait_for()
     settled(page, view)
