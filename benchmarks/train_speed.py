@@ -21,8 +21,8 @@ from common import product_rate, report
 
 from regard.model.config import AttentionConfig, FeedForwardConfig, TransformerConfig
 from regard.tasks.language import Language
-from regard.tasks.text_plan import has_bfloat16
 from regard.tokens.text import TextTokenizer
+from regard.training.by_time import has_bfloat16
 from regard.training.loop import PRECISIONS, Learner
 from regard.training.memory import keep_freed
 from regard.training.optimiser import AdamW

@@ -21,7 +21,7 @@ from regard.data.open import open_source
 from regard.data.text import TextSource
 from regard.errors import Notice, RegardError, printable
 from regard.tasks import TASKS
-from regard.tasks.text_plan import Budget
+from regard.training.by_time import Budget
 from regard.training.crash import reported_in
 from regard.training.folders import CACHE, CONFIG, DATA, FORMAT, LOCK, RUNS, Found, find_folder, find_same, read_config
 from regard.training.measure import Probe

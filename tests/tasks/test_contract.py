@@ -14,8 +14,8 @@ import torch
 from regard.data.open import open_source
 from regard.session import task_of
 from regard.tasks import TASKS
-from regard.tasks.text_plan import Budget
 from regard.training.average import evaluating
+from regard.training.by_time import Budget
 from regard.training.loop import Clock, Learner, train
 from regard.training.measure import Probe
 from regard.training.plan import Plan

@@ -10,7 +10,9 @@ import pytest
 from regard.errors import RegardError
 from regard.model.config import AttentionConfig, FeedForwardConfig, TransformerConfig
 from regard.tasks import text_plan
-from regard.tasks.text_plan import Budget, choose_all, choose_as_in, choose_context
+from regard.tasks.text_plan import choose_context, needs_of_text
+from regard.training import by_time as timed
+from regard.training.by_time import Budget, choose_all, choose_as_in
 from regard.training.plan import Plan, Shape, Timing
 from regard.training.ranks import Ranks
 from regard.training.settings import BY_NAME, SETTINGS, Value
@@ -50,7 +52,7 @@ def planned(train: int, budget: Budget, probe: Any, **given: Value) -> Plan:
     plan = Plan(given)
     plan.choose("seed", 0, "any")
     choose_context(plan, train, train // 9)
-    choose_all(plan, train, train // 9, 300, budget, probe, None)
+    choose_all(plan, needs_of_text(train, train // 9, 300), budget, probe)
     return plan
 
 
@@ -64,7 +66,7 @@ def by_time(seconds: float, probe: Any, train: int = 300_000, **given: Value) ->
 
 @pytest.fixture(autouse=True)
 def _a_machine_without_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_plan, "has_bfloat16", lambda device: False)
+    monkeypatch.setattr(timed, "has_bfloat16", lambda device: False)
 
 
 @pytest.mark.parametrize("steps", [1, 50, 5000])
@@ -119,7 +121,7 @@ def test_a_faster_machine_or_more_time_gets_a_larger_model() -> None:
 
 @pytest.mark.parametrize(("rough", "chosen"), [(5.0, "bfloat16"), (5.04, "bfloat16"), (5.2, "float32")])
 def test_bfloat16_only_where_it_learns_the_same(rough: float, chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_plan, "has_bfloat16", lambda device: True)
+    monkeypatch.setattr(timed, "has_bfloat16", lambda device: True)
     assert by_time(180.0, Machine(1e10, 5.0, rough))["precision"] == chosen
     assert by_time(180.0, Machine(1e10, 5.0, rough), precision="bfloat16")["precision"] == "bfloat16"
 
@@ -131,19 +133,20 @@ def test_R19_too_little_time_is_not_spent_on_timing() -> None:
 
 @pytest.mark.parametrize("rough", [False, True])
 def test_the_end_is_reserved(rough: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_plan, "has_bfloat16", lambda device: rough)
+    monkeypatch.setattr(timed, "has_bfloat16", lambda device: rough)
     plan = Plan({})
     plan.choose("seed", 0, "")
     choose_context(plan, 10**6, 10**5)
     machine: Any = Machine(1e10)
-    reserve = choose_all(plan, 10**6, 10**5, 300, Budget(None, 180.0, time.monotonic()), machine, None)
-    token = text_plan.work(plan, 300) / 1e10
+    needs = needs_of_text(10**6, 10**5, 300)
+    reserve = choose_all(plan, needs, Budget(None, 180.0, time.monotonic()), machine)
+    token = timed.work(plan, needs) / 1e10
     assert 3 * 10**5 * token / 3 < reserve < 180  # at least the forward passes, in float32, of three whole scores
     assert plan["precision"] == ("bfloat16" if rough else "float32")
 
 
 def test_a_batch_smaller_than_the_ranks_is_refused() -> None:
-    with pytest.raises(RegardError, match="--batch: 1 windows cannot be shared by 2 ranks"):
+    with pytest.raises(RegardError, match="--batch: 1 examples cannot be shared by 2 ranks"):
         by_steps(10, ranks=2, batch=1)
 
 
@@ -180,7 +183,8 @@ def test_the_shape_of_a_checkpoint_is_taken_and_its_contradiction_refused() -> N
     choose_as_in(plan, config)
     plan.choose("seed", 0, "")
     assert choose_context(plan, 10**6, 10**5, longest=512) is None
-    choose_all(plan, 10**6, 10**5, 9, Budget(10, None, 0.0), Untouched(), config.to_json())  # type: ignore[arg-type]
+    needs = needs_of_text(10**6, 10**5, 9, config.to_json())
+    choose_all(plan, needs, Budget(10, None, 0.0), Untouched())  # type: ignore[arg-type]
     taken = {name: plan[name] for name in ("width", "layers", "heads", "key_value_heads", "head_width", "feed_forward")}
     assert taken == {"width": 96, "layers": 3, "heads": 6, "key_value_heads": 2, "head_width": 20, "feed_forward": 100}
     assert plan["tied"] == "yes"
@@ -200,7 +204,7 @@ def test_where_a_text_is_learnt_by_heart_checkpoints_come_early() -> None:
     assert large["monitor"] == 0
     assert (
         small["checkpoint_every"] * small["batch"]
-        <= text_plan.LEARNT_BY_HEART * (3000 // small["context"]) + small["batch"]
+        <= timed.LEARNT_BY_HEART * (3000 // small["context"]) + small["batch"]
     )
     assert "the best may come early" in small.choices["checkpoint_every"].reason
     assert "the best may come early" not in large.choices["checkpoint_every"].reason

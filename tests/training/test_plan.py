@@ -10,9 +10,7 @@ from regard.model.config import AttentionConfig, FeedForwardConfig, TransformerC
 from regard.model.transformer import check_sizes
 from regard.training.plan import (
     LADDER,
-    PARAMETERS_A_TOKEN,
     SMALLEST,
-    TOKENS_A_PARAMETER,
     Plan,
     Shape,
     choose_learning_rates,
@@ -92,12 +90,10 @@ def always(seen: float, shape: Shape) -> float:
 def test_the_largest_that_can_be_fed() -> None:
     for seen in (1e3, 1e6, 1e8, 1e10):
         shape = choose_shape(Plan({}), 10**9, partial(always, seen))
-        fed = [s for s in LADDER if seen >= TOKENS_A_PARAMETER * s.parameters]
+        fed = [s for s in LADDER if seen >= 2.5 * s.parameters]
         assert shape == (max(fed, key=lambda s: s.parameters) if fed else LADDER[0])
     for tokens in (100, 10**4, 10**6):
-        assert choose_shape(Plan({}), tokens, lambda shape: 1e15).parameters <= max(
-            SMALLEST, PARAMETERS_A_TOKEN * tokens
-        )
+        assert choose_shape(Plan({}), tokens, lambda shape: 1e15).parameters <= max(SMALLEST, 10.0 * tokens)
 
 
 def test_a_shape_counts_its_blocks() -> None:

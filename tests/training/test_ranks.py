@@ -117,7 +117,7 @@ regard.cli.main()
 def test_D5_fewer_windows_than_ranks_are_refused(commands: Commands, text: Path) -> None:
     first, second = run(commands, "train", *RUN[:4], "--batch=1", "--steps=2", cwd=text.parent)
     assert first.code == second.code == 2
-    assert first.sentence.startswith("--batch: 1 windows cannot be shared by 2 ranks")
+    assert first.sentence.startswith("--batch: 1 examples cannot be shared by 2 ranks")
     assert second.err == ""
     assert os.listdir(text.parent) == ["fox.txt"]
 
@@ -284,8 +284,8 @@ def test_D3_two_ranks_plan_by_the_speed_of_both_and_end_by_the_clock_of_the_firs
     script = text.parent / "skewed.py"
     script.write_text("""
 import os
-from regard.tasks import text_plan
-text_plan.LEAST_SECONDS = 1.0
+from regard.training import by_time
+by_time.LEAST_SECONDS = 1.0
 import regard.cli
 if os.environ["RANK"] == "1":
     regard.cli.BEGAN -= 1000.0

@@ -21,10 +21,11 @@ from regard.errors import Notice, RegardError
 from regard.model.config import AttentionConfig, FeedForwardConfig, TransformerConfig
 from regard.model.sequence import Sequence
 from regard.model.transformer import Transformer, check_sizes, check_way, initialise
-from regard.tasks.text_plan import Budget, characters_within, choose_all, choose_as_in, choose_context
+from regard.tasks.text_plan import characters_within, choose_context, needs_of_text
 from regard.tasks.text_tokens import CACHE, TOKENIZER, choose_tokens, make_tokenizer, open_tokens, write_tokens
 from regard.tokens.text import TextTokenizer
 from regard.training.average import evaluating
+from regard.training.by_time import Budget, choose_all, choose_as_in
 from regard.training.measure import Probe
 from regard.training.plan import Plan
 from regard.training.ranks import Ranks
@@ -232,7 +233,8 @@ class Prepared:
         if shortened:
             self.notices.append(Notice(shortened, 1))
         vocabulary = self.tokenizer.vocabulary if self.base is None else self.base.model.config.vocabulary
-        reserve = choose_all(plan, self.train, self.held_out, vocabulary, budget, probe, self._model(plan))
+        needs = needs_of_text(self.train, self.held_out, vocabulary, self._model(plan))
+        reserve = choose_all(plan, needs, budget, probe)
         model = self._model(plan) or transformer_config(plan.settings, vocabulary).to_json()
         config = TransformerConfig.from_json(model)
         check_sizes(config)  # before anything says that this is a run

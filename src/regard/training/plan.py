@@ -94,28 +94,28 @@ LADDER = tuple(Shape(*size) for size in (
 ))  # fmt: skip
 
 REFERENCE = Shape(128, 4)
-TOKENS_A_PARAMETER = 2.5
-"""Training tokens that each number of the blocks should see: docs/log.md has the runs behind it."""
-PARAMETERS_A_TOKEN = 10.0
-"""So many times as many numbers as tokens to learn from may a model have; beyond, it learns by heart."""
 SMALLEST = 30_000
 
 
-def choose_shape(plan: Plan, tokens: int, seen: Callable[[Shape], float]) -> Shape:
+def choose_shape(
+    plan: Plan, tokens: int, seen: Callable[[Shape], float], *, fed: float = 2.5, room: float = 10.0
+) -> Shape:
     """The largest of the ladder that the training can feed. tokens: to learn from; seen(shape): tokens it will see.
+
+    fed: training tokens that each number of the blocks should see; room: numbers a token to learn from at most.
 
     Where width or layers are given, the ladder is that of the other; heads and feed-forward follow from the width.
     """
-    cap = max(SMALLEST, PARAMETERS_A_TOKEN * tokens)
+    cap = max(SMALLEST, room * tokens)
     width, layers = plan.known("width"), plan.known("layers")
     steps = [s for s in LADDER if width is None or s.width <= 2 * width] or LADDER[:1]  # narrow is not made deep
     ladder = sorted({Shape(width or s.width, layers or s.layers) for s in steps}, key=lambda s: s.parameters)
-    fed = [s for s in ladder if s.parameters <= cap and seen(s) >= TOKENS_A_PARAMETER * s.parameters]
-    shape = fed[-1] if fed else ladder[0]
-    if shape.parameters * 1.6 > cap and seen(shape) > 2 * TOKENS_A_PARAMETER * shape.parameters:
-        why = f"{tokens:,} tokens of text would not fill more than {shape.parameters:,} numbers"
+    enough = [s for s in ladder if s.parameters <= cap and seen(s) >= fed * s.parameters]
+    shape = enough[-1] if enough else ladder[0]
+    if shape.parameters * 1.6 > cap and seen(shape) > 2 * fed * shape.parameters:
+        why = f"{tokens:,} tokens would not fill more than {shape.parameters:,} numbers"
     else:
-        why = f"{seen(shape):,.0f} tokens can be seen, {TOKENS_A_PARAMETER:g} for each of {shape.parameters:,} numbers"
+        why = f"{seen(shape):,.0f} tokens can be seen, {fed:g} for each of {shape.parameters:,} numbers"
     plan.choose("width", shape.width, why)
     plan.choose("layers", shape.layers, why)
     _choose_heads(plan, shape)
