@@ -45,6 +45,20 @@ def blocks_largest(cells: Matrix, step: int) -> Matrix:
     return found
 
 
+def blocks_mean(cells: Matrix, allowed: list[list[bool]], step: int) -> Matrix:
+    """The mean of the allowed numbers of each step x step block; NaN where none is."""
+    rows, columns = len(cells), len(cells[0])
+    found = []
+    for top in range(0, rows, step):
+        line = []
+        for left in range(0, columns, step):
+            block = [cells[i][j] for i in range(top, min(rows, top + step))
+                     for j in range(left, min(columns, left + step)) if allowed[i][j]]  # fmt: skip
+            line.append(math.fsum(block) / len(block) if block else math.nan)
+        found.append(line)
+    return found
+
+
 def measures(w: Matrix, ids: Sequence[int]) -> dict[str, float]:
     """Of a causal head: means over the rows that see more than one key."""
     n = len(w)

@@ -2,10 +2,14 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from regard.errors import RegardError
 from regard.looking.record import Recording
@@ -54,13 +58,60 @@ def test_tiles_cover_the_matrix(long: Recording) -> None:
         np.testing.assert_array_equal(made, np.fmax.reduce(blocks, axis=(1, 3)))
 
 
-def test_means_are_of_the_cells_that_may_be_seen(long: Recording) -> None:
-    cells = whole(long, 0, 2)
-    np.testing.assert_allclose(long.tile(0, 2, 2, 0, 0, what="mean")[3, 3], np.nanmean(cells[12:16, 12:16]), rtol=1e-6)
-    np.testing.assert_allclose(
-        long.tile(0, 2, 11, 0, 0, what="mean"), [[np.nanmean(cells, dtype=np.float64)]], rtol=1e-6
-    )
-    assert math.isnan(long.tile(0, 2, 2, 0, 0, what="mean")[0, 1])
+@pytest.mark.parametrize("n", [1, 2, 63, 65])
+def test_a_mean_is_of_the_cells_of_its_block_that_may_be_seen(n: int) -> None:
+    """In plain loops over the weights of another softmax in float64: within the last bit of a float32."""
+    recording = look(build(), text(n))
+    call = recording.kept.call("self", 1)
+    query, key = call.query[3].double().tolist(), call.key[call.group(3)].double().tolist()
+    may = [[j <= i for j in range(n)] for i in range(n)]
+    cells = reference.weights(query, key, may, call.scale)
+    for z in range((n - 1).bit_length() + 1):
+        expected = np.array(reference.blocks_mean(cells, may, 2**z))
+        np.testing.assert_allclose(recording.tile(1, 3, z, 0, 0, what="mean"), expected, rtol=2e-7)
+        np.testing.assert_allclose(recording.overview(1, 3, z, what="mean"), expected, rtol=2e-7)
+        assert (np.isnan(expected) == np.isnan(recording.overview(1, 3, z))).all()
+
+
+def test_means_of_a_long_text_are_those_of_all_its_weights(long: Recording) -> None:
+    """At zooms of single tiles, of the finest level that is kept, and of those made from it."""
+    call = long.kept.call("self", 0)
+    scores = call.query[2].double() @ call.key[2].double().T * call.scale
+    cells = scores.masked_fill(~torch.ones(1100, 1100).tril().bool(), -torch.inf).softmax(dim=-1).numpy()
+    for z in (0, 1, 2, 5, 11):
+        step = 2**z
+        size = math.ceil(1100 / step)
+        made = np.concatenate([np.concatenate([long.tile(0, 2, z, y, x, what="mean")
+                                               for x in range(math.ceil(size / 256))], axis=1)
+                               for y in range(math.ceil(size / 256))])  # fmt: skip
+        may = np.pad(np.tri(1100), (0, -1100 % step)).reshape(size, step, size, step).sum(axis=(1, 3))
+        sums = np.pad(cells, (0, -1100 % step)).reshape(size, step, size, step).sum(axis=(1, 3))
+        with np.errstate(invalid="ignore"):
+            np.testing.assert_allclose(made, sums / may, rtol=2e-7)
+
+
+class Largest(TorchDispatchMode):
+    """Of all tensors that are made meanwhile, the numbers in the largest."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for one in tree_leaves(made):
+            self.numbers = max(self.numbers, one.numel() if isinstance(one, Tensor) else 0)
+        return made
+
+
+@pytest.mark.parametrize("z", [3, 12])
+def test_means_never_take_the_whole_matrix_at_once(z: int) -> None:
+    n = 4096
+    attention = replace(QWEN3.attention, heads=1, key_value_heads=1, head_width=2)
+    config = replace(QWEN3, layers=1, width=4, attention=attention, feed_forward=replace(QWEN3.feed_forward, width=2))
+    recording = look(build(config), text(n))
+    recording.logsumexp(0, 0)
+    with Largest() as largest:
+        recording.tile(0, 0, z, 0, 0, what="mean")
+    assert 1024 * 1024 <= largest.numbers <= n * n / 8  # the level that is kept, with sums and counts
 
 
 def test_scores_and_contributions_have_tiles_too(long: Recording) -> None:

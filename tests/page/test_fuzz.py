@@ -154,8 +154,10 @@ def test_W08_files_are_served_to_get_alone(
 
 VALID: dict[str, st.SearchStrategy[str]] = {
     "site": st.just("self"), "layer": st.integers(0, LAYERS - 1).map(str), "head": st.integers(0, HEADS - 1).map(str),
-    "what": st.sampled_from(["weights", "scores", "contributions"]), "z": st.integers(0, 3).map(str), "y": st.just("0"),
-    "x": st.just("0"), "i": st.integers(0, N - 1).map(str), "token": st.integers(0, 10).map(str),
+    "what": st.sampled_from(["weights", "scores", "contributions", "mean"]), "z": st.integers(0, 3).map(str),
+    "y": st.just("0"), "x": st.just("0"), "i": st.integers(0, N - 1).map(str), "token": st.integers(0, 10).map(str),
+    "first": st.integers(0, 3).map(str), "last": st.integers(3, N - 1).map(str),
+    "left": st.integers(0, 3).map(str), "right": st.integers(3, N - 1).map(str),
 }  # fmt: skip
 """What each part of a question may be, by the name that its function has for it."""
 

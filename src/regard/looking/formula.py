@@ -71,6 +71,11 @@ class Strip:
         """L of each row, (r,); 0 for a row that may look at nothing, whose weights are then 0."""
         return torch.where(self.sums > 0, self.largest + self.sums.log(), 0.0)
 
+    @property
+    def weights(self) -> Tensor:
+        """(r, c), 0 where masked."""
+        return self.shares / torch.where(self.sums > 0, self.sums, 1.0)[:, None]
+
 
 def strips(call: Call, head: int, start: int = 0, stop: int | None = None) -> Iterator[Strip]:
     """The strips that hold rows start to stop - 1. Each is written over by the next one.

@@ -367,12 +367,12 @@ def _index(which: Which, size: int, name: str) -> Tensor:
     return chosen
 
 
-def _run(which: slice, size: int, name: str) -> slice:
-    """The same with numbers for its ends. Raises RegardError where it is empty, has steps, or leaves the matrix."""
+def _run(which: slice, size: int, name: str) -> range:
+    """The numbers one after another. Raises RegardError for none, for steps, and for what does not exist."""
     first, last = which.start or 0, size if which.stop is None else which.stop
     if which.step not in (None, 1) or not 0 <= first < last <= size:
         raise RegardError(name, f"{first} to {last - 1} is no run of them", f"choose some of 0 to {size - 1}")
-    return slice(first, last)
+    return range(first, last)
 
 
 def _check_cells(what: str, rows: int, cols: int) -> None:

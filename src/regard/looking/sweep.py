@@ -15,7 +15,7 @@ from torch.nn.functional import pad
 
 from regard.looking.formula import Strip, allowed, strips
 from regard.looking.kept import Call
-from regard.looking.tiles import finest_kept, size_at
+from regard.looking.tiles import added, finest_kept, size_at
 
 MEASURED = ("entropy", "first", "previous", "itself", "induction", "distance")
 
@@ -57,6 +57,20 @@ def sweep(call: Call, head: int, ids: Sequence[int]) -> Sweep:
             sums.values[name] += float(values.sum())
             sums.rows[name] += len(values)
     return Sweep(total, level, sums)
+
+
+def added_weights(call: Call, head: int, z: int) -> Tensor:
+    """Of each 2^z x 2^z square the sum of its weights and how many are not masked: (2, n / 2^z, m / 2^z) float64.
+
+    Strips must hold whole squares: z is at most log2(STRIP).
+    """
+    found = torch.zeros(2, size_at(z, call.n), size_at(z, call.m), dtype=torch.float64)
+    for strip in strips(call, head):
+        may = strip.entering > -math.inf
+        for part, cells in zip(found, (strip.weights, may), strict=True):
+            squares = added(cells, z)
+            part[strip.rows.start >> z :][: len(squares), : squares.shape[1]] = squares
+    return found
 
 
 def _largest(log_weights: Tensor, z: int) -> Array:

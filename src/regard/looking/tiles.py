@@ -1,6 +1,7 @@
 """A head's matrix in squares of 256 cells, at any zoom: what the page asks for, whatever the length of the text.
 
-At zoom z a cell stands for 2^z x 2^z weights and shows their largest, so a single bright weight stays visible.
+At zoom z a cell stands for a square of 2^z x 2^z weights and shows their largest, so a single bright weight stays
+visible; or, where that is asked for, the mean of those that are not masked. Shapes: r rows and c columns.
 """
 
 import math
@@ -8,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 from torch import Tensor
+from torch.nn.functional import pad
 
 from regard.errors import RegardError
 from regard.looking.formula import Index, allowed, scores, weights
@@ -40,9 +42,18 @@ def level(call: Call, head: int, what: What, total: Tensor, value_norms: Tensor 
     for start in range(0, call.n, high):
         stop_if_unwanted()
         rows = slice(start, min(call.n, start + high))
-        cells = exact(call, head, what, rows, slice(None), total[rows], value_norms)
-        strips.append(shrink(cells, z, what))
+        strips.append(cells(call, head, what, rows, slice(None), total[rows], value_norms, z))
     return np.concatenate(strips)
+
+
+def cells(
+    call: Call, head: int, what: What, rows: slice, columns: slice, total: Tensor, value_norms: Tensor | None, z: int
+) -> Array:  # fmt: skip
+    """Rows and columns, each from a multiple of 2^z on, at zoom z: float32, NaN where all of a square is masked."""
+    if what == "mean":
+        may = allowed(call.mask, rows, columns)
+        return means(added(weights(call, head, rows, columns, total), z), added(may, z))
+    return shrink(exact(call, head, what, rows, columns, total, value_norms), z)
 
 
 def exact(
@@ -62,19 +73,29 @@ def exact(
     return cells.masked_fill_(~allowed(call.mask, rows, columns), masked).float().numpy()
 
 
-def shrink(cells: Array, z: int, what: What) -> Array:
-    """Each 2^z x 2^z block becomes one cell: its largest number, or its mean over the cells that are not masked."""
+def shrink(cells: Array, z: int) -> Array:
+    """Each 2^z x 2^z square becomes one cell, its largest number: (r, c) -> (r / 2^z, c / 2^z), rounded up."""
     if z == 0:
         return cells
     step = 2**z
     padded = np.pad(cells, [(0, -size % step) for size in cells.shape], constant_values=np.nan)
     squares = padded.reshape(padded.shape[0] // step, step, padded.shape[1] // step, step)
-    if what != "mean":
-        largest: Array = np.fmax.reduce(squares, axis=(1, 3))  # fmax: a block is NaN only if all of it is
-        return largest
-    count = (~np.isnan(squares)).sum(axis=(1, 3))
-    sums = np.nansum(squares, axis=(1, 3), dtype=np.float64)
-    return np.where(count > 0, sums / np.maximum(count, 1), np.nan).astype(np.float32)
+    largest: Array = np.fmax.reduce(squares, axis=(1, 3))  # fmax: a square is NaN only if all of it is
+    return largest
+
+
+def added(cells: Tensor, z: int) -> Tensor:
+    """The sum of each 2^z x 2^z square in float64, of bools their number: (r, c) -> (r / 2^z, c / 2^z), rounded up."""
+    step = 1 << z
+    rows, columns = (-size % step for size in cells.shape)
+    padded = pad(cells.double(), (0, columns, 0, rows))
+    return padded.view(padded.shape[0] // step, step, padded.shape[1] // step, step).sum(dim=(1, 3))
+
+
+def means(sums: Tensor, counts: Tensor) -> Array:
+    """float32, NaN where there is nothing to take a mean of."""
+    found: Array = (sums / counts).float().numpy()  # 0 / 0 is NaN
+    return found
 
 
 def check_tile(what: str, z: int, y: int, x: int, n: int, m: int) -> None:

@@ -48,14 +48,14 @@ class Rotary(nn.Module):
     def rotation(self, position: Tensor) -> Rotation:
         """position (batch or 1, n, axes) -> Rotation in float32."""
         axes = position.shape[-1]
-        axis, speed, signed_speed = _turns(self.head_width, self.theta, axes, position.device)
+        axis, speed, signed_speed = turns(self.head_width, self.theta, axes, position.device)
         place = position.float()[:, None]  # (batch or 1, 1, n, axes)
         place = place if axes == 1 else place[..., axis]
         return Rotation((place * speed).cos(), (place * signed_speed).sin())
 
 
 @lru_cache(maxsize=16)
-def _turns(head_width: int, theta: float, axes: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+def turns(head_width: int, theta: float, axes: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Each number's axis, its pair's angle a position, and that with a minus in the first half; (head_width,) all."""
     with torch.inference_mode(False):  # what is kept may meet a backward pass later
         exponent = torch.arange(0, head_width, 2, dtype=torch.float32, device=device) / head_width

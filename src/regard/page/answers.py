@@ -13,22 +13,18 @@ from typing import Any
 import numpy as np
 
 from regard.errors import RegardError, printable
-from regard.looking.checkpoint import attention_of
-from regard.looking.formula import value_norms
-from regard.looking.kept import Call, Readings
+from regard.looking.kept import Readings
 from regard.looking.palette import CIVIDIS
 from regard.looking.record import Recording
 from regard.looking.tiles import SIDE, finest_kept, size_at
 from regard.page.paths import FOLLOWED, follow, lens_at, paths_of
 from regard.page.space import SPACES, near, space
+from regard.page.vectors import MAGIC, block, vectors
 
-MAGIC = b"RGT1"
 MOST_POSITIONS = 256
 """Positions of a prediction strip that are sent at once; of a lens a quarter."""
 LOG_ABOVE = 64
 """Tokens above which the scale is logarithmic unless chosen (looking.md 4, rule 1)."""
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -130,37 +126,6 @@ def tile(recording: Recording, site: str, layer: int, head: int, what: str, z: i
     return MAGIC + struct.pack("<III", *cells.shape, 1) + cells.astype("<f4").tobytes()
 
 
-def vectors(recording: Recording, site: str, layer: int, head: int) -> bytes:
-    """A head's queries, keys, values and outputs as the kernel had them, and each row's log-sum-exp.
-
-    4 bytes magic, 4 bytes length of a JSON header, the header; then its arrays, each from a multiple of 8 bytes on.
-    """
-    total = recording.logsumexp(layer, head, site=site)  # raises for what does not exist
-    call = recording.kept.call(site, layer)
-    group = call.group(head)
-    arrays: dict[str, Array] = {
-        "query": _single(call, "query", head), "key": _single(call, "key", group),
-        "value": _single(call, "value", group), "out": _single(call, "out", head), "logsumexp": total.astype("<f8"),
-    }  # fmt: skip
-    if recording.model is not None:
-        arrays["valueNorms"] = value_norms(call, head, attention_of(recording.model, site, layer)).numpy()
-    if call.mask.kind == "mixed":
-        arrays["allowed"] = recording.mask(layer, site=site).astype(np.uint8)
-    header = {
-        "n": call.n, "m": call.m, "d": call.query.shape[-1], "width": call.value.shape[-1], "scale": call.scale,
-        "mask": call.mask.kind, "sharedBy": [h for h in range(call.heads) if call.group(h) == group],
-        "arrays": [[name, str(x.dtype), x.size] for name, x in arrays.items()],
-    }  # fmt: skip
-    said = json.dumps(header).encode()
-    parts = [MAGIC + struct.pack("<I", len(said)) + said, *(np.ascontiguousarray(x).tobytes() for x in arrays.values())]
-    return b"".join(part + bytes(-len(part) % 8) for part in parts)
-
-
-def _single(call: Call, part: str, at: int) -> Array:
-    found: Array = getattr(call, part)[at].float().numpy().astype("<f4")
-    return found
-
-
 # what was expected
 
 
@@ -229,6 +194,7 @@ QUESTIONS: dict[str, Question] = {
     "measures": ((str, int), measures),
     "tile": ((*HEAD, str, int, int, int), tile),
     "vectors": (HEAD, vectors),
+    "block": ((*HEAD, int, int, int, int), block),
     "prediction": ((int, int), prediction),
     "position": ((int,), position),
     "path": ((int, int), follow),
@@ -237,7 +203,7 @@ QUESTIONS: dict[str, Question] = {
     "near": ((str, int, int), near),
 }
 """Each question's name, the kinds of its parts, and who answers."""
-SLOW = {"measures", "vectors", "position", "path", "lens", "space", "near"}
+SLOW = {"measures", "vectors", "block", "position", "path", "lens", "space", "near"}
 
 
 def every_question(recording: Recording, heads: Sequence[tuple[int, int]]) -> list[str]:
@@ -278,5 +244,6 @@ def _tiles(recording: Recording, site: str, layer: int, head: int) -> list[str]:
     for z in range((max(call.n, call.m) - 1).bit_length() + 1):
         rows, columns = (-(-size_at(z, size) // SIDE) for size in (call.n, call.m))
         asked += [f"tile/{site}/{layer}/{head}/{what}/{z}/{y}/{x}"
-                  for what in kinds for y in range(rows) for x in range(columns)]  # fmt: skip
+                  for what in (*kinds, *(["mean"] if z else []))  # of one cell it is the weight
+                  for y in range(rows) for x in range(columns)]  # fmt: skip
     return asked
