@@ -23,41 +23,51 @@ const EDITS_KINDS = {
     about: "The head takes zeros from this token, with the same weights."},
 };
 
-/** "z:1.0;m:2.3:5:1" -> {edits, unread}: sign, layer.head, row and column; what this run does not have is unread. */
+/** One number, or "5-9": [5, 9]. */
+const editsPlace = (text) => (text.includes("-") ? text.split("-").map(Number) : Number(text));
+
+/**
+ * "z:1.0;m:2.3:5:1" -> {edits, unread}: sign, layer.head, row and column, each also several in a row, 5-9; what this run
+ * does not have is unread.
+ */
 export function editsOf(text, facts) {
   const edits = [], unread = [];
   for (const word of (text ?? "").split(";").filter(Boolean)) {
-    const parts = /^([a-z]):(\d+)(?:\.(\d+))?((?::\d+)*)$/.exec(word) ?? [];
+    const parts = /^([a-z]):(\d+)(?:\.(\d+))?((?::\d+(?:-\d+)?)*)$/.exec(word) ?? [];
     const [, sign, layer, head, rest] = parts;
     const known = EDITS_KINDS[sign], numbers = (rest ?? "").split(":").slice(1);
-    const given = known ? [...(head === undefined ? [] : [head]), ...numbers].map(Number) : [];
+    const given = known ? [...(head === undefined ? [] : [head]), ...numbers].map(editsPlace) : [];
     const one = {sign, word, layer: Number(layer)};
     known?.needs.forEach((name, at) => { one[name] = given[at]; });
     const most = {layer: facts.layers, head: facts.heads, row: facts.n, column: facts.n};
     const formed = known && given.length === known.needs.length &&
       (head !== undefined) === known.needs.includes("head");
-    const there = formed && ["layer", ...known.needs].every((name) => one[name] < most[name]);
+    const inside = ([first, last = first], size) => first <= last && last < size;
+    const there = formed && ["layer", ...known.needs].every((name) => inside([one[name]].flat(), most[name]));
     if (there) edits.push(one);
     else unread.push(word);
   }
   return {edits, unread};
 }
 
-/** As it is written in the address. */
-function editsWord(sign, at) {
+/** As it is written in the address; at: layer, head, row and column, the last two numbers or such as "5-9". */
+export function editsWord(sign, at) {
   const {needs} = EDITS_KINDS[sign], numbers = needs.filter((name) => name !== "head").map((name) => `:${at[name]}`);
   return `${sign}:${at.layer}${needs.includes("head") ? `.${at.head}` : ""}${numbers.join("")}`;
 }
 
 /** As the server takes it. */
 export function editsAsked({sign, layer, head, row, column}) {
-  const {part, kind} = EDITS_KINDS[sign], some = (one) => (one === undefined ? [] : [one]);
+  const {part, kind} = EDITS_KINDS[sign];
+  const run = ([first, last = first]) => Array.from({length: last - first + 1}, (_, k) => first + k);
+  const some = (one) => (one === undefined ? [] : run([one].flat()));
   return {part, kind, layer, heads: some(head), rows: some(row), cols: some(column)};
 }
 
 export function editsName({tokens: {labels}}, {sign, layer, head, row, column}) {
-  const token = (i) => [`${i} `, element("bdi", {class: "token"}, labels[i])];
-  return [`${EDITS_KINDS[sign].name}: layer ${layer}`, head === undefined ? "" : `, head ${head}`,
+  const token = (at) => Array.isArray(at) ? [at.join(" to ")] : [`${at} `, element("bdi", {class: "token"}, labels[at])];
+  const {name} = EDITS_KINDS[sign], several = [row, column].some(Array.isArray);
+  return [`${several ? name.replace("an edge", "a block of edges") : name}: layer ${layer}`, head === undefined ? "" : `, head ${head}`,
     ...(row === undefined ? [] : [", from ", ...token(row)]),
     ...(column === undefined ? [] : [", at ", ...token(column)])];
 }
