@@ -1,15 +1,23 @@
 """What `run.look` returns: a recording that also draws itself (contract 4: looking/ knows no more than recordings)."""
 
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from regard.errors import RegardError
-from regard.looking.record import Recording
+from regard.looking.record import Recording, Tokens, record
+from regard.looking.survey import SIZE, WINDOWS, Surveying, choose
+from regard.model.sequence import Sequence as Places
 from regard.model.transformer import Transformer
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from regard.page.export import Inline
     from regard.page.studio import Studio
     from regard.page.widget import Widget
@@ -86,6 +94,37 @@ class Look(Recording):
         raise RegardError("--head", f"there is no head {name!r}", f"give layer.head, from 0.0 to {last}")
 
 
+def look(run: Any, ids: Sequence[int]) -> Look:
+    """One forward pass of the run's model over these tokens, recorded."""
+    named = Tokens.of_text(ids, run.tokenizer)
+    facts = {"name": run.facts["run"], "seed": run.facts["seed"]}
+    recording = record(run.model, Places.text(torch.tensor([ids])), named, **facts)
+    found = Look(recording.kept, run.model, label=run.tokenizer.label)
+    found.run, found.survey = run, run.surveyed
+    return found
+
+
+def surveying(
+    run: Any, read: "Callable[[], np.ndarray] | None" = None, windows: int = WINDOWS, seed: int = 0
+) -> Surveying:  # fmt: skip
+    """The beginning of a survey. read: the tokens of other texts, instead of those that the run held out.
+
+    Raises RegardError where there are no such tokens, or too few.
+    """
+    from regard.tasks.text_tokens import open_tokens
+
+    if read is not None:
+        tokens = read()
+    else:
+        opened = open_tokens(run.path) if run.config is not None else None
+        if opened is None:
+            do = "measure heads on a text file, in Python: run.survey('text.txt')"
+            raise RegardError(run.facts["run"], "its held-out text is not there", do)
+        tokens = opened[0]["held_out"]
+    size = min(run.context, SIZE)
+    return Surveying(run.model, choose(tokens, run.tokenizer, windows=windows, size=size, seed=seed))
+
+
 def check_ending(path: str | Path, head: object = None) -> None:
     """Before anything is computed for it. Raises RegardError."""
     suffix = Path(path).suffix.lower()
@@ -108,7 +147,7 @@ def studio_of(run: Any, recording: Recording | None) -> "Studio":
         run.notices = []
         return found
 
-    return Studio(run.look, recording, run.facts["run"], notices=fresh)
+    return Studio(run.look, recording, run.facts["run"], notices=fresh, surveying=partial(surveying, run))
 
 
 def in_notebook() -> bool:

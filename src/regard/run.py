@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # info must work without torch (C12)
 
     from regard.decoding.sample import Nats, Sampling
     from regard.look import Look
+    from regard.looking.survey import Survey
     from regard.model.transformer import Transformer
     from regard.tokens.text import TextTokenizer
 
@@ -161,6 +162,8 @@ class Run:
         self.path, self.config = path, config
         self.notices: list[Notice] = []
         """What had to be cut or converted to answer; the command line prints them."""
+        self.surveyed: Survey | None = None
+        """The last survey: what is looked at from then on has it, too."""
 
     def __repr__(self) -> str:
         return f"regard.load({str(self.path)!r})"
@@ -287,19 +290,21 @@ class Run:
 
     def look(self, text: str) -> "Look":
         """One forward pass over the text, recorded: queries, keys, values, outputs and streams of every layer."""
-        import torch
+        from regard.look import look
 
-        from regard.look import Look
-        from regard.looking.record import Tokens, record
-        from regard.model.sequence import Sequence as Places
+        return look(self, self._encode(text))
 
-        ids = self._encode(text)
-        named = Tokens.of_text(ids, self.tokenizer)
-        facts = {"name": self.facts["run"], "seed": self.facts["seed"]}
-        recording = record(self.model, Places.text(torch.tensor([ids])), named, **facts)
-        found = Look(recording.kept, self.model, label=self.tokenizer.label)
-        found.run = self
-        return found
+    def survey(self, *paths: str | Path, windows: int = 64, seed: int = 0, encoding: str | None = None,
+               skip_bad: bool = False, text_key: str = "text") -> "Survey":  # fmt: skip
+        """What every head does in many windows of the run's own held-out part, or of other files (looking/survey.py).
+
+        A window is as long as the context, and 256 tokens at most. Raises RegardError where there is no such text.
+        """
+        from regard.look import surveying
+
+        read = (lambda: self._tokens_of(paths, encoding, skip_bad, text_key)) if paths else None
+        self.surveyed = surveying(self, read, windows, seed).survey()
+        return self.surveyed
 
     def evaluate(self, *paths: str | Path, encoding: str | None = None, skip_bad: bool = False,
                  text_key: str = "text") -> dict[str, Any]:  # fmt: skip
