@@ -13,11 +13,12 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from regard.looking.record import Recording
+from regard.looking.survey import MEASURES, Surveying, choose
 from regard.page.answers import MAGIC, QUESTIONS, answer
 from regard.page.routes import application
 from regard.page.studio import Studio
 
-from ..looking.small import build, look, text
+from ..looking.small import Letters, build, look, text
 from .asking import TOKEN, check_headers, check_sentence
 
 PORT = 8124
@@ -29,12 +30,18 @@ FEW = settings(deadline=None, derandomize=True, max_examples=100, suppress_healt
 KNOWN = {200, 400, 403, 404, 405, 409, 410, 411, 413, 431, 503}
 
 
+def surveying() -> Surveying:
+    return Surveying(MODEL, choose(text(30)[0].numpy(), Letters(), windows=4, size=N))
+
+
 class Page:
     """The application, asked without a socket; its faults are kept."""
 
     def __init__(self) -> None:
-        self.studio = Studio(lambda letters: look(MODEL, text(1 + len(letters) % N)), look(MODEL, text(N)), "small",
-                             proves=False)  # fmt: skip
+        first = look(MODEL, text(N))
+        first.survey = surveying().survey()
+        self.studio = Studio(lambda letters: look(MODEL, text(1 + len(letters) % N)), first, "small", proves=False,
+                             surveying=surveying)  # fmt: skip
         self.faults: list[BaseException] = []
         self.app = application(self.studio, host="127.0.0.1", port=PORT, token=TOKEN, fault=self.faults.append)
         self.client = TestClient(self.app, base_url=f"http://127.0.0.1:{PORT}", follow_redirects=False)
@@ -87,6 +94,7 @@ WORDS = [
     "query.0",
     "key.5",
     "value.9",
+    "induction",
     "query.",
     ".0",
     "x",
@@ -156,6 +164,7 @@ VALID: dict[str, st.SearchStrategy[str]] = {
     "site": st.just("self"), "layer": st.integers(0, LAYERS - 1).map(str), "head": st.integers(0, HEADS - 1).map(str),
     "what": st.sampled_from(["weights", "scores", "contributions", "mean"]), "z": st.integers(0, 3).map(str),
     "y": st.just("0"), "x": st.just("0"), "i": st.integers(0, N - 1).map(str), "token": st.integers(0, 10).map(str),
+    "measure": st.sampled_from(MEASURES),
     "first": st.integers(0, 3).map(str), "last": st.integers(3, N - 1).map(str),
     "left": st.integers(0, 3).map(str), "right": st.integers(3, N - 1).map(str),
 }  # fmt: skip

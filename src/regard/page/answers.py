@@ -19,6 +19,7 @@ from regard.looking.record import Recording
 from regard.looking.tiles import SIDE, finest_kept, size_at
 from regard.page.paths import FOLLOWED, follow, lens_at, paths_of
 from regard.page.space import SPACES, near, space
+from regard.page.survey import head_windows, survey, survey_questions
 from regard.page.vectors import MAGIC, block, vectors
 
 MOST_POSITIONS = 256
@@ -201,6 +202,8 @@ QUESTIONS: dict[str, Question] = {
     "lens": ((int, int, int), lens),
     "space": ((str, int), space),
     "near": ((str, int, int), near),
+    "survey": ((), survey),
+    "windows": ((str, int, int), head_windows),
 }
 """Each question's name, the kinds of its parts, and who answers."""
 SLOW = {"measures", "vectors", "block", "position", "path", "lens", "space", "near"}
@@ -209,7 +212,7 @@ SLOW = {"measures", "vectors", "block", "position", "path", "lens", "space", "ne
 def every_question(recording: Recording, heads: Sequence[tuple[int, int]]) -> list[str]:
     """All that a saved page may ask, of these (layer, head); of positions, representations and facts everything."""
     n, layers = recording.n, range(recording.layers + 1)
-    asked = ["facts", "proof"]
+    asked = ["facts", "proof", *survey_questions(recording, heads)]
     for site in recording.sites:
         asked += [f"measures/{site}/{layer}" for layer in range(recording.layers)]
         for layer, head in heads:

@@ -1,6 +1,7 @@
 """What the page asks of a studio, and how it is answered or refused: the same from a server and in a notebook.
 
-`start` and KEY/QUESTION are asked for; look, KEY/edit and KEY/prove come with fields: a JSON object, checked here.
+`start` and KEY/QUESTION are asked for; look, KEY/edit, KEY/prove and KEY/survey come with fields: a JSON object,
+checked here.
 """
 
 import json
@@ -21,7 +22,7 @@ Fields = Mapping[str, Any]
 
 
 async def look(studio: Studio, given: Fields) -> dict[str, Any]:
-    """Raises RegardError for fields that are wrong, as the two below do, and Declined for what the studio refuses."""
+    """Raises RegardError for fields that are wrong, as those below do, and Declined for what the studio refuses."""
     text, turn = given.get("text"), turn_of(given)
     if not isinstance(text, str):
         raise RegardError("request", "its text is no string", "send text, client and number")
@@ -41,6 +42,10 @@ async def edit(studio: Studio, key: str, given: Fields) -> dict[str, Any]:
 
 async def prove(studio: Studio, key: str, given: Fields) -> dict[str, Any]:
     return await studio.prove(key)
+
+
+async def survey(studio: Studio, key: str, given: Fields) -> dict[str, Any]:
+    return await studio.survey(key, *turn_of(given))
 
 
 def turn_of(given: Fields) -> tuple[str, int]:

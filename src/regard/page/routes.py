@@ -34,6 +34,7 @@ def application(studio: Studio, *, host: str, port: int, token: str, fault: Faul
         Route("/api/look", answering(partial(_look, studio)), methods=["POST"]),
         Route("/api/{key}/edit", answering(partial(_edit, studio)), methods=["POST"]),
         Route("/api/{key}/prove", answering(partial(_prove, studio)), methods=["POST"]),
+        Route("/api/{key}/survey", answering(partial(_survey, studio)), methods=["POST"]),
         Route("/api/{key}/{rest:path}", answering(partial(_answer, studio), unknown=404), methods=["GET"]),
     ]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _no_route})
@@ -73,6 +74,11 @@ async def _edit(studio: Studio, request: Request) -> Response:
 async def _prove(studio: Studio, request: Request) -> Response:
     given = await _fields(request)
     return _told(await asked.prove(studio, request.path_params["key"], given))
+
+
+async def _survey(studio: Studio, request: Request) -> Response:
+    given = await _fields(request)
+    return _told(await asked.survey(studio, request.path_params["key"], given))
 
 
 async def _answer(studio: Studio, request: Request) -> Response:

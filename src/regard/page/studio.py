@@ -6,6 +6,7 @@ over whole matrices, which have a pool of one.
 
 import asyncio
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from typing import Any
 from regard.looking.edit import Edit
 from regard.looking.record import Recording
 from regard.looking.stopping import while_wanted
+from regard.looking.survey import Survey, Surveying
 from regard.page.answers import Answer, answer, takes_long
 from regard.page.effects import effect_of
 from regard.page.worker import ENDED, LIMIT, REPLACED, Declined, Job, Worker, too_long
@@ -28,6 +30,8 @@ MOST_ASKED = 256
 MOST_CLIENTS = 256
 """Clients whose last number is remembered."""
 MOST_TEXT = 64 << 10
+SLICE = 0.25
+"""Seconds of a survey at once, and one window: how often the page is told how far it is."""
 
 Look = Callable[[str], Recording]
 Notices = Callable[[], Iterable[object]]
@@ -40,13 +44,18 @@ class Studio:
     def __init__(
         self, look: Look | None, first: Recording | None = None, name: str = "", *, notices: Notices = tuple,
         answering: Answering = answer, limit: float = LIMIT, proves: bool = True,
+        surveying: Callable[[], Surveying] | None = None,
     ) -> None:  # fmt: skip
         """look: records a text, None where there is no model. first: what is seen at first. name: the run's.
 
         notices: asked after each look for what had to be cut or converted. proves: whether new recordings are proven.
+        surveying: begins to measure the heads on held-out text; None where there is no run.
         """
         self.name, self._look, self._notices, self._answering = name, look, notices, answering
         self._limit, self._proves, self.worker = limit, proves, Worker(limit)
+        self._begin_survey = surveying
+        self._surveying: Surveying | None = None
+        self._surveyed: Survey | None = None
         self._pools: dict[bool, ThreadPoolExecutor] = {
             False: ThreadPoolExecutor(2, "regard tiles"),
             True: ThreadPoolExecutor(1, "regard sweeps"),
@@ -119,6 +128,33 @@ class Studio:
         self._prove(recording)
         return {"badge": recording.badge}
 
+    async def survey(self, key: str, client: str, number: int) -> dict[str, int]:
+        """Goes on with the measures of held-out text for a moment, in this recording's place; how much of it is done.
+
+        When all is, the recording answers questions about it. Raises RegardError where there is no such text.
+        """
+        recording = self.recording(key)
+        found = recording.survey or self._surveyed
+        if found is None:
+            if self._begin_survey is None:
+                raise Declined(400, "a recording by itself has no held-out text; open it with its run")
+            more = partial(self._survey_on, self._begin_survey)
+            surveying = await self._compute(more, client, number, patient=True)
+            if surveying.done < len(surveying.windows):
+                return {"done": surveying.done, "of": len(surveying.windows)}
+            found = self._surveyed = surveying.survey()
+        recording.survey = found
+        return {"done": len(found.windows), "of": len(found.windows)}
+
+    def _survey_on(self, begin: Callable[[], Surveying]) -> Surveying:
+        """In the model's thread. What is measured stays, whoever asked for it."""
+        ends = time.monotonic() + SLICE
+        self._surveying = self._surveying or begin()
+        for _ in self._surveying:
+            if time.monotonic() >= ends:
+                break
+        return self._surveying
+
     async def answer(self, key: str, rest: str) -> Answer:
         """What the recording itself answers, in a pool; it ends early when nobody waits for it any more."""
         recording, gone = self.recording(key), threading.Event()
@@ -162,7 +198,7 @@ class Studio:
                 recording.proving = False
                 raise
 
-    async def _compute(self, work: Callable[[], Any], client: str, number: int) -> Any:
+    async def _compute(self, work: Callable[[], Any], client: str, number: int, patient: bool = False) -> Any:
         """What the worker makes of it. It ends when newer work of the same client comes, or nobody waits."""
         if number <= self._numbers.get(client, -1):
             raise Declined(*REPLACED)
@@ -171,7 +207,7 @@ class Studio:
         if len(self._numbers) > MOST_CLIENTS:
             self._numbers.popitem(last=False)
         self.worker.replace(client)
-        job = self.worker.do(Job(work, client))
+        job = self.worker.do(Job(work, client, patient=patient))
         try:
             return await asyncio.wrap_future(job.done)
         except asyncio.CancelledError:

@@ -94,11 +94,11 @@ async def answer_of(studio: Studio, path: Any, fields: Any = None) -> bytes:
     if path == "look":
         return asked.told(await asked.look(studio, fields))
     if rest not in POSTS:
-        raise RegardError("question", "there is no such thing here", f"ask look, {' or '.join(POSTS)}")
+        raise RegardError("question", "there is no such thing here", f"ask look, {', '.join(POSTS)}")
     return asked.told(await POSTS[rest](studio, key, fields))
 
 
-POSTS = {"edit": asked.edit, "prove": asked.prove}
+POSTS = {"edit": asked.edit, "prove": asked.prove, "survey": asked.survey}
 
 
 @cache

@@ -1,6 +1,7 @@
 """The one thread that runs the model for the page: a job at a time, the newest of each client, proofs when none waits.
 
-A job is asked to stop through `while_wanted`: between two layers of a pass, or two heads of a proof.
+A job is asked to stop through `while_wanted`: between two layers of a pass, or two heads of a proof. Proofs and patient
+jobs make way for all others, and then begin anew.
 """
 
 import threading
@@ -31,7 +32,7 @@ REPLACED = (409, "replaced by newer work")
 BUSY = (503, f"{MOST_WAITING} computations wait already; try again in a moment")
 ENDED = (503, "regard is ending; start it again")
 GONE = (503, "nobody waits for this any more; ask again")
-LATER = Declined(503, "a proof makes way for what somebody waits for; it begins again")
+LATER = Declined(503, "this makes way for what somebody waits for; it begins again")
 
 
 def too_long(limit: float) -> Declined:
@@ -45,10 +46,16 @@ class Job:
     work: Callable[[], Any]
     client: str = ""
     proves: Recording | None = None
-    """Whose proof it is: a proof makes way for other jobs, and then begins anew."""
+    """Whose proof it is."""
+    patient: bool = False
+    """Whether it lets all others go first, proofs too: a part of much work, which comes again and again."""
     done: "Future[Any]" = field(default_factory=Future)
     unwanted: Declined | None = None
     """Why nobody waits for it any more."""
+
+    @property
+    def makes_way(self) -> bool:
+        return self.patient or self.proves is not None
 
     def end(self, why: Declined) -> None:
         """Whoever waits is told at once; the work itself ends when it next looks."""
@@ -87,8 +94,9 @@ class Worker:
                 raise Declined(*BUSY)
             else:
                 self._waiting.append(job)
-                if self._running is not None and self._running.proves is not None and self._running.unwanted is None:
-                    self._running.unwanted = LATER
+                running = self._running
+                if not job.patient and running is not None and running.makes_way and running.unwanted is None:
+                    running.unwanted = LATER
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="regard model", daemon=True)
                 self._thread.start()
@@ -141,8 +149,16 @@ class Worker:
             self._running = None
             self._change.wait_for(lambda: not self._open or self._waiting or self._proofs)
             if self._open:
-                self._running = self._waiting.popleft() if self._waiting else self._proofs.pop()
+                self._running = self._first()
             return self._running
+
+    def _first(self) -> Job:
+        urgent = [job for job in self._waiting if not job.patient]
+        if not urgent and self._proofs:
+            return self._proofs.pop()
+        job = (urgent or self._waiting)[0]
+        self._waiting.remove(job)
+        return job
 
     def _do(self, job: Job) -> None:
         clock = threading.Timer(self.limit, lambda: job.end(too_long(self.limit)))
@@ -162,8 +178,13 @@ class Worker:
             clock.cancel()
 
     def _put_off(self, job: Job) -> None:
-        """A proof that made way waits again; anything else that stopped has been told so."""
+        """What made way waits again; anything else that stopped has been told so."""
         with self._change:
-            if job.unwanted is LATER and job.proves is not None and self._open:
-                job.unwanted, job.proves.proving = None, True  # waiting for it counts as running
+            if job.unwanted is not LATER or not self._open:
+                return
+            job.unwanted = None
+            if job.proves is None:
+                self._waiting.append(job)
+            else:
+                job.proves.proving = True  # waiting for it counts as running
                 self._proofs.append(job)

@@ -9,6 +9,7 @@ import {element, fill, focusedBeside, themeColour} from "./dom.js";
 import {exactNumber, shortNumber, shownNumber} from "./numbers.js";
 import {headsOf, linesHead} from "./series.js";
 import {headsSlice} from "./slices.js";
+import {surveyPanel} from "./survey.js";
 
 const HEADS_SIDE = 64; // cells on a thumbnail's side, at most
 const HEADS_NODES = 860; // elements for all heads: with many, fewer numbers stand under each
@@ -57,6 +58,8 @@ export function headsView(place, page) {
   const scroll = element("div", {class: "scroll"}, grid), pickedLine = element("div", {class: "row small"});
   const compared = comparePanel(page);
   const openHead = ({layer, head}) => state.set({layer, head, view: "matrix"});
+  const held = surveyPanel(page, {place, numbers: HEADS_NUMBERS, changed: () => now && arrange(false)});
+  const source = element("span", {class: "quiet"});
   const brush = headsBrush(page, {numbers: HEADS_NUMBERS, toggle, pick, open: openHead,
     choose: ({layer, head}) => state.set({layer, head}, {replace: true})});
   const some = `${numbersUnder} of ${HEADS_NUMBERS.length} stand under each head, the sorted one first; the chosen head's all:`;
@@ -66,13 +69,14 @@ export function headsView(place, page) {
       (step === 1 ? "each cell is one weight. " : `each cell is the largest of ${step} x ${step} weights. `) +
       "Choose a head with a click or the arrow keys; Enter or a double click opens its matrix; " +
       "space, or ctrl and a click, picks several. One text is one example."),
-    element("div", {class: "row small"}, sortLabel, orderLabel, element("span", {class: "quiet"}, "Numbers are means over " +
-      "this text's rows ", element("span", {class: "derived"}, "Derived")),
+    element("div", {class: "row small"}, held.choice, sortLabel, orderLabel, source,
       numbersUnder < HEADS_NUMBERS.length ? element("span", {class: "quiet"}, some) : null),
-    chosenLine, pickedLine, progress, status, scroll, bar, compared.node, brush.node,
+    held.told, chosenLine, pickedLine, progress, status, scroll, bar, held.windows, compared.node, brush.node,
     element("details", {class: "small"}, element("summary", {}, "What the numbers mean"),
       element("p", {}, "Means over those rows of this one text that may look at more than one key (for induction: those " +
-        "of them with an earlier occurrence), for one head of one layer."),
+        "of them with an earlier occurrence), for one head of one layer. Of held-out text: the mean of such means, each " +
+        "window counted once; a window without such a row is left out. ± is the standard deviation between windows (squares " +
+        "by their count less one); * where all windows together have fewer than 20 rows of induction."),
       element("dl", {class: "heads-terms"}, ...HEADS_NUMBERS.flatMap(([, words, meaning]) =>
         [element("dt", {}, words), element("dd", {}, meaning)]))),
   );
@@ -94,7 +98,7 @@ export function headsView(place, page) {
       const canvas = element("canvas", {class: "heads-thumb", "aria-hidden": "true"});
       const name = element("span", {class: "heads-name small"}, `layer ${layer}, head ${head}`);
       const node = element("div", {class: "heads-cell heads-waiting", role: "option", tabindex: -1}, name, canvas);
-      return {layer, head, node, canvas, tile: null, measures: null};
+      return {layer, head, node, canvas, tile: null, own: null, measures: null};
     });
   }
 
@@ -117,7 +121,7 @@ export function headsView(place, page) {
     const numbers = [...new Set(cells.map(({layer}) => layer))].map((layer) => () =>
       asking(() => page.ask.json(`${page.key}/measures/${site}/${layer}`, signal), (found) => {
         for (const cell of cells)
-          if (cell.layer === layer) cell.measures = found.find(({head}) => head === cell.head) ?? null;
+          if (cell.layer === layer) cell.own = found.find(({head}) => head === cell.head) ?? null;
         arrange(true);
       }));
     const pictures = cells.filter(({tile}) => !tile).map((cell) => () => {
@@ -135,7 +139,7 @@ export function headsView(place, page) {
   }
 
   function tellProgress() {
-    const [drawn, measured] = ["tile", "measures"].map((part) => cells.filter((cell) => cell[part]).length);
+    const [drawn, measured] = ["tile", "own"].map((part) => cells.filter((cell) => cell[part]).length);
     const done = drawn === cells.length && measured === cells.length;
     fill(progress, done ? null : `${drawn} of ${cells.length} pictures and the numbers of ${measured} heads are there` +
       (errors.length ? "." : "; grey pictures are still being computed."));
@@ -171,8 +175,11 @@ export function headsView(place, page) {
   /** Puts the heads into their order, and under each its numbers. */
   function arrange(anew) {
     const {sort, order} = now;
-    if (!anew && arrangedAs === `${sort} ${order}`) return;
-    arrangedAs = `${sort} ${order}`;
+    const as = [sort, order, held.shown()].join(" ");
+    if (!anew && arrangedAs === as) return;
+    arrangedAs = as;
+    for (const cell of cells) cell.measures = held.measures(cell) ?? cell.own;
+    fill(source, ...held.source());
     const numbers = [...HEADS_NUMBERS].sort(([a], [b]) => (b === sort) - (a === sort)).slice(0, numbersUnder);
     const before = (a, b) => { // heads without the number stand last
       const [x, y] = [a, b].map((cell) => cell.measures?.[sort] ?? NaN);
@@ -197,7 +204,11 @@ export function headsView(place, page) {
       cell.node.setAttribute("aria-selected", cell === found);
       cell.node.tabIndex = cell === (found ?? cells[0]) ? 0 : -1;
     }
-    const numbers = found?.measures ? HEADS_NUMBERS.map((number) => figure(found.measures, number, shownNumber)) : [];
+    const numbers = (found?.measures ? HEADS_NUMBERS : []).map((number) => {
+      const shown = figure(found.measures, number, shownNumber);
+      shown.append(...held.beside(found, number[0]));
+      return shown;
+    });
     fill(chosenLine, `Layer ${now.layer}, head ${now.head}`, ...numbers);
     const picked = pickedCells(), more = picked.length - HEADS_NAMED;
     for (const cell of cells) cell.node.setAttribute("aria-checked", picked.includes(cell));
@@ -261,18 +272,21 @@ export function headsView(place, page) {
   /** What is shown: the numbers of all heads, and the pictures in the order that is seen. */
   function slice() {
     const order = [...grid.children].map((node) => cells.findIndex((cell) => cell.node === node));
-    return headsSlice(page, {site: now.site, zoom, order, across: now.sort ? 8 : heads, numbers: HEADS_NUMBERS});
+    return headsSlice(page, {site: now.site, zoom, order, across: now.sort ? 8 : heads,
+      numbers: HEADS_NUMBERS, over: held.over()});
   }
 
   return {
     slice,
-    update({site, layer, head, heads: picked = "", measure = "", order = "", across, up, brush: opened}) {
+    update(next) {
+      const {site, layer, head, heads: picked = "", measure = "", order = "", across, up, brush: opened} = next;
       const other = !now || now.site !== site;
       const seen = [layer, head, picked, across, up, opened].join(" "), moved = now?.seen !== seen;
       now = {site, layer, head, picked, seen, sort: sorts.some(([name]) => name === measure) ? measure : "", order};
       [sortSelect.value, orderSelect.value] = [now.sort, order];
       orderSelect.disabled = !now.sort;
       if (other) build();
+      held.update(next, now.sort);
       draw();
       arrange(other);
       compared.update();
@@ -283,6 +297,7 @@ export function headsView(place, page) {
       going.abort();
       stop();
       brush.destroy();
+      held.destroy();
       compared.destroy();
     },
   };
