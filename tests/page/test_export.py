@@ -72,6 +72,14 @@ def test_comments_and_white_space_are_not_sent() -> None:
     assert assets.plain(module) == 'function f(a){return`// not  ${ a }`+/[/"] */.source;}'
 
 
+@pytest.mark.parametrize("entry", [assets.START, assets.NOTEBOOK])
+def test_no_text_holds_another_whose_white_space_would_be_lost(entry: str) -> None:
+    """A template inside a template is code to what takes the white space out: `a${b ? ` c` : ""}` would lose it."""
+    texts = re.findall(r"`[^`]*`", assets.joined(entry))
+    assert len(texts) > 100
+    assert [one for one in texts if one.count("{") != one.count("}")] == []
+
+
 def test_W14_a_saved_page_asks_no_one_and_runs_only_its_own_script(tmp_path: Path) -> None:
     recording = look(build(), text(7))
     export.save_page(recording, tmp_path / "page.html")

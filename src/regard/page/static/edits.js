@@ -53,7 +53,7 @@ export function editsOf(text, facts) {
 /** As it is written in the address; at: layer, head, row and column, the last two numbers or such as "5-9". */
 export function editsWord(sign, at) {
   const {needs} = EDITS_KINDS[sign], numbers = needs.filter((name) => name !== "head").map((name) => `:${at[name]}`);
-  return `${sign}:${at.layer}${needs.includes("head") ? `.${at.head}` : ""}${numbers.join("")}`;
+  return `${sign}:${at.layer}` + (needs.includes("head") ? `.${at.head}` : "") + numbers.join("");
 }
 
 /** As the server takes it. */
@@ -167,7 +167,7 @@ function editsControls({facts, state, say}) {
   function show() {
     const at = now(), {needs, about: text} = EDITS_KINDS[sign.value];
     const {edits, unread} = editsOf(state.get().edits, facts);
-    fill(where, `layer ${at.layer}${needs.includes("head") ? `, head ${at.head}` : ""}`);
+    fill(where, `layer ${at.layer}`, needs.includes("head") ? `, head ${at.head}` : "");
     fill(about, text);
     for (const [name, {input, token, label}] of Object.entries(places)) {
       label.hidden = !needs.includes(name);

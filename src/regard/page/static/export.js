@@ -61,7 +61,8 @@ function npyOf(values, shape) {
   } else if (values instanceof Float32Array) [type, body] = ["<f4", values];
   else if (Array.isArray(values) && values.every(Number.isInteger)) [type, body] = ["<i4", Int32Array.from(values)];
   else body = Float64Array.from(values, (one) => one ?? NaN);
-  const about = `{'descr': '${type}', 'fortran_order': False, 'shape': (${shape.map((size) => `${size},`).join(" ")}), }`;
+  const sizes = shape.map((size) => `${size},`).join(" ");
+  const about = `{'descr': '${type}', 'fortran_order': False, 'shape': (${sizes}), }`;
   const head = `${about.padEnd(Math.ceil((about.length + 11) / 64) * 64 - 11)}\n`;
   return exportJoined("\x93NUMPY\x01\0", exportLittle(2, head.length), head, new Uint8Array(body.buffer, body.byteOffset, body.byteLength));
 }

@@ -223,7 +223,7 @@ function colourBar(page, scale) {
 
 function footOf(page) {
   const {facts} = page;
-  return `${facts.name ? `${facts.name} | ` : ""}${facts.n} tokens, ${facts.layers} layers of ${facts.heads} heads | ${facts.kernel}, ` +
+  return (facts.name ? `${facts.name} | ` : "") + `${facts.n} tokens, ${facts.layers} layers of ${facts.heads} heads | ${facts.kernel}, ` +
     `${facts.dtype} | recorded ${facts.made.slice(0, 10)} | regard ${facts.version}, torch ${facts.torch}`;
 }
 

@@ -8,7 +8,7 @@ const RANKS_FOLLOWED = "#c96a00"; // and dashed: told from the truth's line with
 
 export const tokenText = (label) => element("bdi", {class: "token"}, label);
 export const noneCell = (text = "-") => element("td", {class: "quiet"}, text);
-export const rankText = ({rank, ties}) => `${rank}${ties ? ` (${ties} tied)` : ""}`;
+export const rankText = ({rank, ties}) => rank + (ties ? ` (${ties} tied)` : "");
 
 /** What one position expected. update(at): which one; the followed token stands in the address. */
 export function ranksPanel(page) {
