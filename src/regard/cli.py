@@ -80,6 +80,7 @@ def train(paths: tuple[str, ...], plan: bool, json_: bool, base: str | None, out
     wanted = request(paths, given, out=out, resume=resume, base=base, device=device, encoding=encoding,
                      skip_bad=skip_bad, text_key=text_key, tensorboard=tensorboard,
                      accept_new_data=accept_new_data, fresh=fresh, no_lock=no_lock, began=BEGAN)  # fmt: skip
+    from regard.overview import speed_of
     from regard.session import make_plan, run_session, task_of
     from regard.training.folders import is_finished
     from regard.training.report import Terminal
@@ -95,7 +96,7 @@ def train(paths: tuple[str, ...], plan: bool, json_: bool, base: str | None, out
     if int(os.environ.get("RANK", "0")) > 0:
         return
     known, end = run.info(), is_finished(run.path) or {}
-    figures = {"steps": known["step"], "tokens_per_second": known["tokens_per_second"]}
+    figures = {"steps": known["step"], **speed_of(end)}
     if json_:
         reply(run.facts, {**known["scores"], **figures, "plan": known["plan"], "folder": str(run.path)})
     else:

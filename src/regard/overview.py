@@ -26,13 +26,18 @@ def overview(folder: Path, config: dict[str, Any] | None) -> dict[str, Any]:
         "state": "finished" if end else "unfinished",
         "step": end["step"] if end else last,
         "scores": end["scores"] if end else None,
-        "tokens_per_second": end["tokens_per_second"] if end else None,
+        **speed_of(end),
         "trained_on": trained_on(folder, config),
         "parameters": parameters(saved[-1].path / "model.safetensors") if saved else None,
         "checkpoints": [one.step for one in saved],
         "bytes": {"checkpoints": size_of(folder / "ckpt"), "cache": size_of(folder / "cache")},
         **{name: config[name] for name in ("minutes", "steps", "from", "model", "settings", "plan")},
     }
+
+
+def speed_of(end: dict[str, Any] | None) -> dict[str, float]:
+    """{"tokens_per_second": ...} of a finished run, or of one on pictures theirs; nothing of an unfinished one."""
+    return {name: value for name, value in (end or {}).items() if name.endswith("_per_second")}
 
 
 def trained_on(folder: Path, config: dict[str, Any]) -> dict[str, Any]:

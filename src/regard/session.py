@@ -123,14 +123,6 @@ def _leave_nothing(folder: Path, before: set[str], made: list[Path]) -> None:
             path.rmdir()
 
 
-def summary(source: TextSource) -> str:
-    """What was found, in numbers."""
-    documents = "1 document" if source.documents == 1 else f"{source.documents:,} documents"
-    characters = f"{source.characters:,} characters ({len(source.distinct):,} different)"
-    parts = f"{source.train_characters:,} characters to learn from, {source.held_out_characters:,} held out"
-    return f"read {printable(source.name)}: {documents}, {characters}\n  {parts}"
-
-
 def outline(plan: Plan, folder: Path) -> str:
     """What is going to be trained, and where; `regard info` has the whole plan."""
     layers, heads = (f"{plan[name]:,} {name if plan[name] > 1 else name[:-1]}" for name in ("layers", "heads"))
@@ -210,7 +202,7 @@ class Leader:
         """Tokenises into the folder and chooses every setting; returns them, and what config.json keeps beside."""
         request, source = self.request, self.source
         assert source is not None
-        self.terminal.line(summary(source))
+        self.terminal.line(source.summary())
         base = self.load(request.base) if request.base else None
         plan = Plan(request.settings)
         plan.choose("seed", 0, "any number; another one gives other first weights and another order")
@@ -218,6 +210,7 @@ class Leader:
         budget = Budget(request.steps, seconds, request.began, self.ranks.count, self.ranks.device.type)
         prepared = task_of(source.kind).prepare(source, plan, folder, base, budget)
         model, reserve = prepared.choose(plan, budget, probe)
+        plan.check_all_used(source.kind)
         self.notices += [*shipped.taken(request.paths), *source.notices, *prepared.notices]
         return plan, {"model": model, "reserve": reserve, **prepared.kept}
 

@@ -94,11 +94,17 @@ def trained_text(run: Any, known: Known, sample: str) -> str:
     said = "\n".join("  " + part for line in lines for part in line)
     return "\n".join([
         scores_text(known["scores"]), "", "it says:", said, "",
-        f"{printable(str(run.path))} is finished: {known['step']:,} steps, {known['tokens_per_second']:,.0f} tokens/s",
+        f"{printable(str(run.path))} is finished: {known['step']:,} steps{speed_text(known)}",
         f'  regard predict {path} "your words"',
         f'  regard look {path} "your words" --save heads.svg',
         f"  regard train --resume {path} --{length} N   # goes on",
     ])  # fmt: skip
+
+
+def speed_text(known: Known) -> str:
+    """ ", 12,345 tokens/s", of a finished run."""
+    ends = "_per_second"
+    return "".join(f", {x:,.0f} {name.removesuffix(ends)}/s" for name, x in known.items() if name.endswith(ends))
 
 
 def exported_text(result: Known) -> str:
@@ -134,13 +140,12 @@ def _facts(known: Known) -> list[tuple[str, str]]:
     saved = known["checkpoints"]
     size = f"{counted(read['characters'], 'character')} in {counted(read['documents'], 'document')}"
     wanted = f"({known['minutes']:g} minutes given)" if known["minutes"] is not None else f"of {known['steps']:,}"
-    speed = f", {known['tokens_per_second']:,.0f} tokens/s" if known["tokens_per_second"] else ""
     return [
         ("run", known["run"]),
         ("what it is", ", ".join(filter(None, [known["task"], shape, *sizes]))),
         ("trained on", f"{read['name']}: {size}, {read['held_out_characters']:,} held out"),
         ("started from", str(known["from"] or "")),
-        ("state", f"{known['state']} after step {known['step']:,} {wanted}{speed}, seed {known['seed']}"),
+        ("state", f"{known['state']} after step {known['step']:,} {wanted}{speed_text(known)}, seed {known['seed']}"),
         ("checkpoints", f"after step {', '.join(f'{step:,}' for step in saved)}" if saved else "none yet"),
         ("size", f"{megabytes(known['bytes'])}"),
     ]  # fmt: skip

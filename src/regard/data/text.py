@@ -10,7 +10,7 @@ from typing import Any
 from regard.data.decode import LineEnds, TextFile
 from regard.data.held_out import Split
 from regard.data.rows import Skipped, texts_of_rows
-from regard.errors import Notice
+from regard.errors import Notice, printable
 from regard.tokens.text import pieces
 
 PARTS = ("train", "held_out")
@@ -68,6 +68,13 @@ class TextSource:
     reading: Reading
     files: tuple[Read, ...] = field(repr=False)
     split: Split = field(repr=False)
+
+    def summary(self) -> str:
+        """What was found, in numbers."""
+        documents = "1 document" if self.documents == 1 else f"{self.documents:,} documents"
+        characters = f"{self.characters:,} characters ({len(self.distinct):,} different)"
+        parts = f"{self.train_characters:,} characters to learn from, {self.held_out_characters:,} held out"
+        return f"read {printable(self.name)}: {documents}, {characters}\n  {parts}"
 
     def parts(self) -> tuple[str, ...]:
         """The parts that `texts` knows, besides "all"."""

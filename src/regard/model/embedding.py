@@ -29,9 +29,7 @@ class VectorEmbedding(nn.Module):
         self.learned = nn.Parameter(torch.zeros(learned, width)) if learned else None
 
     def forward(self, vectors: Tensor) -> Tensor:
-        if self.learned is None:
-            projected: Tensor = self.projection(vectors)
-            return projected
-        first = self.learned.expand(len(vectors), -1, -1)
-        rest = self.projection(vectors[:, first.shape[1] :])
-        return torch.cat((first.to(rest.dtype), rest), dim=1)
+        learned = 0 if self.learned is None else len(self.learned)
+        projected: Tensor = self.projection(vectors[:, learned:])
+        rest = projected.to(self.projection.weight.dtype)  # the stream stays exact, whatever products are made in
+        return rest if self.learned is None else torch.cat((self.learned.expand(len(rest), -1, -1), rest), dim=1)

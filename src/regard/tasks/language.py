@@ -71,7 +71,7 @@ class Windows:
 class Language:
     """Next-token prediction by a causal transformer; documents packed side by side do not see each other."""
 
-    name = "language"
+    name, unit = "language", "tokens"
 
     def __init__(
         self, tokenizer: TextTokenizer, context: int, ranks: Ranks, *, settings: Mapping[str, Value] | None = None,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from regard.errors import RegardError
-from regard.training.settings import Value
+from regard.training.settings import BY_NAME, Value
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,13 @@ class Plan:
     def known(self, name: str) -> Any:
         """The value that was given or fixed, or None: what is still free follows from it."""
         return self.choices[name].value if name in self._fixed else self.given.get(name)
+
+    def check_all_used(self, kind: str) -> None:
+        """Raises RegardError for what was given and is not for this kind of data."""
+        for name in self.given.keys() - self.choices.keys():
+            of = BY_NAME[name].of
+            what = f"it is for {of}, and this is {kind}" if of not in (None, kind) else f"it is not for {kind}"
+            raise RegardError(BY_NAME[name].option, what, "leave it out")
 
     def __getitem__(self, name: str) -> Any:
         return self.choices[name].value

@@ -92,8 +92,11 @@ def clock_time(seconds: float) -> str:
 class Report:
     """One voice for a training: everything said is logged, everything logged that matters is said."""
 
-    def __init__(self, terminal: Terminal, log: Log | None, board: Path | None = None) -> None:
-        self.terminal, self.log = terminal, log
+    def __init__(
+        self, terminal: Terminal, log: Log | None, board: Path | None = None, unit: str = "tokens"
+    ) -> None:  # fmt: skip
+        """unit: what the loss is counted over, in the plural."""
+        self.terminal, self.log, self.unit = terminal, log, unit
         self.board = _board(board) if board is not None else None
         self.loss = 0.0
         self.validation: float | None = None
@@ -115,11 +118,12 @@ class Report:
     def _line(self, number: int, left: float | None) -> str:
         validation = f"  validation {self.validation:.3f}" if self.validation is not None else ""
         rest = f"  {clock_time(left)} left" if left is not None else ""
-        return f"step {number:,}  loss {self.loss:.3f}{validation}  {self.tokens_per_second:,.0f} tokens/s{rest}"
+        return f"step {number:,}  loss {self.loss:.3f}{validation}  {self._rate.value:,.0f} {self.unit}/s{rest}"
 
     @property
-    def tokens_per_second(self) -> float:
-        return self._rate.value
+    def speed(self) -> dict[str, float]:
+        """{"tokens_per_second": ...}, by the unit."""
+        return {f"{self.unit}_per_second": self._rate.value}
 
     def started(self, steps: int | None, minutes: float | None) -> None:
         """The first step comes next; of an attempt that was killed before its first checkpoint nothing counts."""
@@ -136,8 +140,7 @@ class Report:
     def evaluation(self, step: int, validation: float, used: float, left: float | None) -> None:
         """validation: nats a token."""
         self.validation = validation
-        self._append({"kind": "evaluation", "step": step, "validation": validation, "seconds": used,
-                      "tokens_per_second": self.tokens_per_second})  # fmt: skip
+        self._append({"kind": "evaluation", "step": step, "validation": validation, "seconds": used, **self.speed})
         if self.board is not None:
             self.board.add_scalar("loss/validation", validation, step)
         self.terminal.line(fitted(self._line(step, left), 79))

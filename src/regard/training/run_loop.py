@@ -40,7 +40,7 @@ class Training:
         self.learner = Learner(task, model, len(task.examples), self.settings, ranks)
         log = files.Log(folder / LOG) if ranks.first else None
         board = folder / "tensorboard" if request.tensorboard and ranks.first else None
-        self.report = Report(terminal, log, board)
+        self.report = Report(terminal, log, board, task.unit)
         self.done, self.saved = 0, -1
         self.saved_at, self.save_seconds = time.monotonic(), 0.0
         self.score_seconds: float = config["reserve"]
@@ -182,7 +182,7 @@ class Training:
             self.report.notice(Notice("seconds more than were given", math.ceil(over)))
         self.report.event(
             "finished", step=self.done, seconds=self.clock.used, minutes=self.minutes, steps=self.steps,
-            tokens_per_second=self.report.tokens_per_second, scores=scores, sample=self.task.sample(model),
+            **self.report.speed, scores=scores, sample=self.task.sample(model),
         )  # fmt: skip
         lines, _ = files.Log.read(self.folder / LOG)
         picture = loss_picture(files.last_attempt(lines), f"{self.config['name']}: loss by step")

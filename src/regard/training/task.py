@@ -22,6 +22,8 @@ class Task(Protocol):
     """A question asked of the transformer. See tasks/language.py for a whole one."""
 
     name: str
+    unit: str
+    """What its losses are counted over, in the plural: tokens, pictures."""
 
     def build(self, settings: Mapping[str, Value]) -> nn.Module:
         """A module of these settings, its weights not yet chosen."""

@@ -1,0 +1,121 @@
+"""Pictures as sequences: each is cut into patches, a patch is a token, and its row and column are its place.
+
+Shapes: batch; height; width; channels; n = learned + patches; features = numbers in a patch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from regard.model.sequence import Sequence
+from regard.tasks.vary import Pixels, Variation
+from regard.tokens.patches import Grid, cut
+
+
+@dataclass(frozen=True)
+class Chopper:
+    """How a picture becomes tokens: fixed before the training, kept in config.json, the same ever after."""
+
+    height: int
+    width: int
+    channels: int
+    patch: int
+    """Pixels on a patch's side."""
+    learned: int
+    """Tokens before the patches that have no pixels: a class token, registers."""
+    class_token: bool
+    """Whether the first of them is what the answer is read from; else it is the mean over the patches."""
+    mean: tuple[float, ...]
+    """Of each channel over the training part, 0 to 1."""
+    deviation: tuple[float, ...]
+
+    @cached_property
+    def grid(self) -> Grid:
+        return Grid(self.height, self.width, self.patch, self.patch)
+
+    @property
+    def n(self) -> int:
+        return self.learned + self.grid.n
+
+    @property
+    def pooled(self) -> slice:
+        """Which tokens the answer is read from."""
+        return slice(0, 1) if self.class_token else slice(self.learned, None)
+
+    @property
+    def features(self) -> int:
+        return self.patch * self.patch * self.channels
+
+    def __call__(self, pixels: Pixels, device: torch.device | str = "cpu") -> Sequence:
+        """pixels (batch, height, width, channels), bytes -> a sequence in which each patch sees all."""
+        x = torch.from_numpy(pixels).to(device)
+        mean, scale = self._scales(x.device)
+        patches = cut(x.to(torch.float32).sub_(mean).mul_(scale), self.grid)  # (batch, patches, features)
+        if self.learned:
+            patches = torch.nn.functional.pad(patches, (0, 0, self.learned, 0))
+        return Sequence.whole(patches, self._places.to(device))
+
+    def _scales(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """What is taken from a byte, and what the rest is multiplied with: (channels,) each."""
+        mean = torch.tensor(self.mean, dtype=torch.float32, device=device) * 255
+        return mean, 1 / (torch.tensor(self.deviation, dtype=torch.float32, device=device) * 255)
+
+    @cached_property
+    def _places(self) -> Tensor:
+        """(1, n, 2) row and column of each patch; learned tokens stand at the first one's place."""
+        places = torch.from_numpy(self.grid.positions())
+        return torch.cat((torch.zeros(self.learned, 2, dtype=torch.long), places))[None]
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Chopper":
+        return cls(**{**values, "mean": tuple(values["mean"]), "deviation": tuple(values["deviation"])})
+
+
+def scales_of(pictures: Pixels, most: int = 4096) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel, 0 to 1, of at most so many pictures, evenly chosen.
+
+    A channel that never changes has deviation 1: nothing is divided by 0.
+    """
+    some = pictures[:: max(1, len(pictures) // most)].reshape(-1, pictures.shape[-1]) / 255.0
+    mean, deviation = some.mean(axis=0), some.std(axis=0)
+    return tuple(map(float, mean)), tuple(float(d) if d > 1e-6 else 1.0 for d in deviation)
+
+
+@dataclass(frozen=True)
+class PictureExamples:
+    """Labelled pictures, some of a larger array: what the loop numbers from 0 on."""
+
+    pictures: Pixels = field(repr=False)
+    """(count, height, width, channels), mapped from the disk."""
+    labels: npt.NDArray[np.int64]
+    """(count,) of all of them."""
+    rows: npt.NDArray[np.int64]
+    """Which of them these examples are."""
+    chopper: Chopper
+    variation: Variation = field(default_factory=Variation)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def size(self, example: int) -> int:
+        return self.chopper.n
+
+    def varied(self, ids: np.ndarray, rng: np.random.Generator, device: torch.device) -> tuple[Sequence, Tensor]:
+        """ids (batch, 2), each (epoch, example) -> the pictures as they are seen in that epoch, and their labels."""
+        rows = self.rows[ids[:, 1]]
+        pixels = self.variation(self.pictures, rows, ids[:, 0], rng)
+        return self.chopper(pixels, device), torch.from_numpy(self.labels[rows]).to(device)
+
+    def plain(self, start: int, end: int, device: torch.device) -> tuple[Sequence, Tensor]:
+        """Examples start to end - 1 as they are."""
+        rows = self.rows[start:end]
+        return self.chopper(self.pictures[rows], device), torch.from_numpy(self.labels[rows]).to(device)
