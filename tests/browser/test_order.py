@@ -98,7 +98,7 @@ def test_points_of_another_layer_are_not_saved_as_this_ones(live: str, open_page
     page = open_page(f"{live}&view=space&layer=0")
     page.wait_for_selector(".view.space .space-scatter")
     page.wait_for_load_state("networkidle")
-    waiting = held(page, "**/space/stream/1")
+    waiting = held(page, "**/space/stream/1/own/centred")
     page.evaluate("() => { location.hash = 'view=space&layer=1'; }")
     until(page, lambda: len(waiting) == 1)
     page.click("[data-save=open]")

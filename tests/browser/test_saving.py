@@ -241,6 +241,9 @@ def test_a_red_badge_stays(tmp_path: Path, open_page: Open) -> None:
     assert recording.badge.startswith("Not proven")
     files = save(open_page(f"{address_of(recording, tmp_path)}#view=matrix", offline=True))
     assert {facts_of(kind, file)["badge"] for kind, file in files.items()} == {recording.badge}
+    origin = {(facts["recording"], facts["model"]) for facts in map(facts_of, files, files.values())}
+    assert origin == {(recording.id, recording.model_hash)}  # which need no proof
+    assert f"recording {recording.id[:12]} | model {recording.model_hash[:12]}" in files["svg"].decode()
     root = ElementTree.fromstring(files["svg"])
     assert [one.text for one in root.iter(f"{SVG}text") if one.attrib["fill"] == "#b3261e"] == [recording.badge]
     assert any(one.attrib.get("stroke") == "#b3261e" for one in root.iter(f"{SVG}path"))

@@ -343,7 +343,7 @@ def test_a_saved_page_has_nothing_to_compare_with(saved: str, open_page: Open) -
 
 def places(recording: Recording, layer: int, width: float, height: float) -> np.ndarray[Any, Any]:
     """(n, 2): where the page draws each token's point, from its rule: equal lengths both ways, 32 pixels of edge."""
-    found = told(recording, f"space/stream/{layer}")
+    found = told(recording, f"space/stream/{layer}/own/centred")
     across, up = (np.array([*found[name], 0.0]) for name in ("x", "y"))
     unit = max(np.ptp(across) / (width - 64), np.ptp(up) / (height - 64))
     x = width / 2 + (across - (across.min() + across.max()) / 2) / unit
@@ -403,7 +403,7 @@ def test_norms_of_every_layer_and_the_odd_ones_are_told(open_page: Open, tmp_pat
     rows = page.locator(".view.space .stack table tbody tr")
     expect(rows).to_have_count(4)
     for layer in range(4):
-        found = told(odd, f"space/stream/{layer}")
+        found = told(odd, f"space/stream/{layer}/own/centred")
         cells = rows.nth(layer).locator("td")
         expect(cells.nth(1).locator("[data-value]")).to_have_attribute("data-value", re.compile("."))
         median = float(cells.nth(1).locator("[data-value]").get_attribute("data-value") or "nan")

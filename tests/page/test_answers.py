@@ -11,8 +11,7 @@ import torch
 
 from regard.errors import RegardError
 from regard.looking.record import Recording
-from regard.page.answers import answer, every_question
-from regard.page.space import components
+from regard.page.answers import answer, every_question, takes_long
 
 from ..looking.small import QWEN3, build, look, text
 
@@ -76,6 +75,14 @@ def test_vectors_give_every_weight_again(recording: Recording) -> None:
         np.testing.assert_allclose(mixture, found["out"].reshape(n, -1), atol=1e-5)
 
 
+def test_where_it_comes_from_needs_no_proof(recording: Recording) -> None:
+    assert recording.proof is None
+    assert told(recording, "origin") == {"recording": recording.id, "model": recording.model_hash}
+    assert len(recording.id) == 64
+    assert "origin" in every_question(recording, [])
+    assert takes_long(recording, "origin")  # bytes of the whole recording: no tile waits behind them
+
+
 def test_predictions_are_the_readings(recording: Recording) -> None:
     rows = told(recording, "prediction/0/19")
     logits = recording.kept.logits
@@ -101,18 +108,6 @@ def test_a_lens_reads_each_layer_and_the_last_one_is_the_output(recording: Recor
         assert row["rank"] == whole["path"][layer]["rank"]
 
 
-def test_components_explain_what_they_say() -> None:
-    generator = np.random.default_rng(0)
-    vectors = generator.normal(size=(40, 5)) * [9, 4, 1, 0.5, 0.1] + 3
-    x, y, shares = components(vectors)
-    centred = vectors - vectors.mean(axis=0)
-    singular = np.linalg.svd(centred, compute_uv=False) ** 2
-    np.testing.assert_allclose(shares, singular[:2] / singular.sum())
-    np.testing.assert_allclose([x @ x, y @ y], singular[:2])
-    assert abs(x @ y) < 1e-8
-    assert components(vectors[:1])[2] == [0.0, 0.0]
-
-
 def test_neighbours_are_found_in_the_full_space(recording: Recording) -> None:
     stream = torch.from_numpy(recording.stream(2)).double()
     cosine = torch.nn.functional.cosine_similarity(stream, stream[7:8])
@@ -133,8 +128,9 @@ def test_every_question_of_a_saved_page_has_an_answer(recording: Recording) -> N
 @pytest.mark.parametrize("path", [
     "", "nothing", "facts/1", "tile/self/0/0/weights/0/0", "tile/self/0/99/weights/0/0/0", "tile/self/0/0/guess/0/0/0",
     "tile/self/0/0/weights/9/0/0", "tile/cross/0/0/weights/0/0/0", "vectors/self/7/0", "vectors/self/-1/0",
-    "prediction/3/2", "prediction/0/999", "position/19", "lens/9/0/1", "space/stream/9", "space/key/0", "space/key.9/0",
-    "space/key.x/0", "near/stream/0/19", "near/stream/0/1e3", "measures/self/3", "position/٣",
+    "prediction/3/2", "prediction/0/999", "position/19", "lens/9/0/1", "space/stream/9/own/centred",
+    "space/key/0/own/centred", "space/key.9/0/own/raw", "space/key.x/0/own/raw",
+    "near/stream/0/19", "near/stream/0/1e3", "measures/self/3", "position/٣",
 ])  # fmt: skip
 def test_what_is_not_there_is_refused_in_a_sentence(recording: Recording, path: str) -> None:
     with pytest.raises(RegardError) as refusal:

@@ -182,8 +182,13 @@ def valid(name: str) -> st.SearchStrategy[str]:
         heads = st.builds(
             lambda part, head: f"{part}.{head}", st.sampled_from(["query", "key", "value"]), VALID["head"]
         )
-        tail = [VALID["i"]] if name == "near" else []
-        return st.tuples(st.just(name), heads | st.just("stream"), VALID["layer"], *tail).map("/".join)
+        if name == "near":
+            return st.tuples(st.just(name), heads | st.just("stream"), VALID["layer"], VALID["i"]).map("/".join)
+        spaces = st.tuples(heads, VALID["layer"], st.just("own")) | st.tuples(
+            st.just("stream"), VALID["layer"], st.sampled_from(["own", "all"])
+        )
+        centring = st.sampled_from(["centred", "raw"])
+        return st.tuples(st.just(name), spaces.map("/".join), centring).map("/".join)
     return st.tuples(st.just(name), *(VALID[part] for part in names)).map("/".join)
 
 

@@ -149,7 +149,8 @@ def test_what_the_recording_answers_is_handed_on(asked: Asked) -> None:
 
 def test_W08_a_question_about_what_does_not_exist_is_unknown(asked: Asked) -> None:
     for rest in ("tile/self/9/0/weights/0/0/0", "tile/nowhere/0/0/weights/0/0/0", "prediction/5/3", "position/-1",
-                 "measures/self/x", "near/stream/0/99", "tile/self/0/0/weights/99/0/0", "space/x/0"):  # fmt: skip
+                 "measures/self/x", "near/stream/0/99", "tile/self/0/0/weights/99/0/0",
+                 "space/x/0/own/raw"):  # fmt: skip
         assert asked.get(f"/api/1/{rest}").status_code == 404, rest
     assert asked.faults == []
 

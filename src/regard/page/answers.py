@@ -18,7 +18,7 @@ from regard.looking.palette import CIVIDIS
 from regard.looking.record import Recording
 from regard.looking.tiles import SIDE, finest_kept, size_at
 from regard.page.paths import FOLLOWED, follow, lens_at, paths_of
-from regard.page.space import SPACES, near, space
+from regard.page.space import BASES, CENTRINGS, SPACES, near, space
 from regard.page.survey import head_windows, survey, survey_questions
 from regard.page.vectors import MAGIC, block, vectors
 
@@ -114,6 +114,14 @@ def proof(recording: Recording) -> dict[str, Any]:
             **{name: getattr(made, name) for name in names}, **about}  # fmt: skip
 
 
+def origin(recording: Recording) -> dict[str, str]:
+    """Which recording and which model: hashes of all their bytes, so this may take seconds. They need no proof.
+
+    Raises RegardError if the model was changed before its hash was first asked for.
+    """
+    return {"recording": recording.id, "model": recording.model_hash}
+
+
 def measures(recording: Recording, site: str, layer: int) -> list[dict[str, Any]]:
     return [asdict(one) | {"few": one.few} for one in recording.measures(site, layer)]
 
@@ -192,6 +200,7 @@ HEAD = (str, int, int)
 QUESTIONS: dict[str, Question] = {
     "facts": ((), facts),
     "proof": ((), proof),
+    "origin": ((), origin),
     "measures": ((str, int), measures),
     "tile": ((*HEAD, str, int, int, int), tile),
     "vectors": (HEAD, vectors),
@@ -200,19 +209,19 @@ QUESTIONS: dict[str, Question] = {
     "position": ((int,), position),
     "path": ((int, int), follow),
     "lens": ((int, int, int), lens),
-    "space": ((str, int), space),
+    "space": ((str, int, str, str), space),
     "near": ((str, int, int), near),
     "survey": ((), survey),
     "windows": ((str, int, int), head_windows),
 }
 """Each question's name, the kinds of its parts, and who answers."""
-SLOW = {"measures", "vectors", "block", "position", "path", "lens", "space", "near"}
+SLOW = {"origin", "measures", "vectors", "block", "position", "path", "lens", "space", "near"}
 
 
 def every_question(recording: Recording, heads: Sequence[tuple[int, int]]) -> list[str]:
     """All that a saved page may ask, of these (layer, head); of positions, representations and facts everything."""
     n, layers = recording.n, range(recording.layers + 1)
-    asked = ["facts", "proof", *survey_questions(recording, heads)]
+    asked = ["facts", "proof", "origin", *survey_questions(recording, heads)]
     for site in recording.sites:
         asked += [f"measures/{site}/{layer}" for layer in range(recording.layers)]
         for layer, head in heads:
@@ -221,10 +230,10 @@ def every_question(recording: Recording, heads: Sequence[tuple[int, int]]) -> li
     asked += [f"position/{i}" for i in range(n)]
     if recording.model is not None:
         asked += [f"lens/{layer}/{a}/{b}" for layer in layers for a, b in windows(n, LENS_WINDOW)]
-    asked += [f"space/stream/{layer}" for layer in layers]
+    asked += [f"space/stream/{layer}/{basis}/{how}" for layer in layers for basis in BASES for how in CENTRINGS]
     asked += [f"near/stream/{layer}/{i}" for layer in layers for i in range(n)]
     parts = [kind for kind in SPACES if kind != "stream"]
-    asked += [f"space/{part}.{head}/{layer}" for layer, head in heads for part in parts]
+    asked += [f"space/{part}.{h}/{layer}/own/{how}" for layer, h in heads for part in parts for how in CENTRINGS]
     few = (
         heads if len(heads) * n <= FEW_NEIGHBOURS else []
     )  # neighbours of each token in each head would be the most of it

@@ -3,15 +3,21 @@
 Shapes: n tokens; width of what is compared (the residual stream's, or a head's).
 """
 
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from regard.errors import RegardError
 from regard.looking.record import Recording
+from regard.looking.stopping import stop_if_unwanted
 
 SPACES = ("stream", "query", "key", "value")
-MOST_POINTS = 20_000
+BASES = ("own", "all")
+CENTRINGS = ("centred", "raw")
 NEAREST = 10
 ODD = 5.0
 """Robust deviations from the median beyond which a norm is flagged (Darcet et al. 2024: a sink or scratch space)."""
@@ -35,32 +41,88 @@ def vectors_of(recording: Recording, what: str, layer: int) -> Array:
     return found
 
 
-def space(recording: Recording, what: str, layer: int) -> dict[str, Any]:
-    """The first two principal components, each turned so that its largest loading is positive: always the same."""
-    vectors = vectors_of(recording, what, layer)
+def space(recording: Recording, what: str, layer: int, basis: str = "own", centring: str = "centred") -> dict[str, Any]:
+    """The vectors along two directions, and how much of this layer these explain; each token's norm, and odd ones.
+
+    basis: "own", the directions in which the vectors of this layer vary most, or "all": those of the streams that enter
+    every layer, taken together; then `overall` is how much they explain of all. centring: "raw" leaves the mean in; then
+    the sum of squares is explained instead of the variance. Raises RegardError for other words, and for heads on one basis.
+    """
+    if basis not in BASES or centring not in CENTRINGS:
+        asked = f"{basis[:20]}/{centring[:20]}"
+        raise RegardError("space", f"{asked!r} is not known", "ask for own or all, centred or raw")
+    if basis == "all" and what != "stream":
+        do = "ask for each layer's own basis"
+        raise RegardError("space", "heads of different layers have no directions in common", do)
+    vectors, centred = vectors_of(recording, what, layer), centring == "centred"
     norms = np.linalg.norm(vectors, axis=1)
-    x, y, explained = components(vectors)
     spread = 1.4826 * np.median(np.abs(norms - np.median(norms)))
     odd = np.flatnonzero(np.abs(norms - np.median(norms)) > max(ODD * spread, 1e-12))
-    return {"x": x, "y": y, "explained": explained, "norms": norms, "odd": odd, "sample": None}
+    axes = axes_of(lambda: [vectors], centred) if basis == "own" else _axes_of_all(recording, centred)
+    more = {"overall": axes.shares} if basis == "all" else {}
+    x, y = axes.along(vectors).T
+    return {"x": x, "y": y, "explained": axes.explained(vectors), "norms": norms, "odd": odd, **more}
 
 
-def components(vectors: Array) -> tuple[Array, Array, list[float]]:
-    """(n,), (n,), and the shares of the variance that they explain; zeros where there are too few tokens."""
-    centred = vectors - vectors.mean(axis=0)
-    total = float((centred**2).sum())
-    if len(vectors) < 2 or total == 0:
-        return np.zeros(len(vectors)), np.zeros(len(vectors)), [0.0, 0.0]
-    values, directions = np.linalg.eigh(centred.T @ centred)  # ascending; width x width, so n may be long
-    axes = []
-    for k in (-1, -2):
-        if directions.shape[1] < -k:
-            axes.append(np.zeros(len(vectors)))
-            continue
-        loading = directions[:, k]
-        axes.append(centred @ (loading * np.sign(loading[np.abs(loading).argmax()])))
-    shares = [float(max(values[k], 0.0)) / total if len(values) >= -k else 0.0 for k in (-1, -2)]
-    return axes[0], axes[1], shares
+@dataclass(frozen=True)
+class Axes:
+    """Two directions at right angles, each turned so that its largest loading is positive: always the same."""
+
+    centre: Array
+    """(width,): where they start, the mean of what they were made of, or zero."""
+    directions: Array
+    """(width, 2); zeros where there is none."""
+    shares: list[float]
+    """How much each explains of what they were made of."""
+    centred: bool
+
+    def along(self, vectors: Array) -> Array:
+        """(n, 2): the principal components of vectors (n, width)."""
+        found: Array = (vectors - self.centre) @ self.directions
+        return found
+
+    def explained(self, vectors: Array) -> list[float]:
+        """The share of their variance, or of their sum of squares where nothing was centred, along each direction."""
+        about = vectors - (vectors.mean(axis=0) if self.centred else 0)
+        total = float((about**2).sum())
+        return [float(one) / total if total else 0.0 for one in ((about @ self.directions) ** 2).sum(axis=0)]
+
+
+def axes_of(parts: Callable[[], Iterable[Array]], centred: bool) -> Axes:
+    """The first two principal components of all the vectors, given in parts (n, width), so that these may be many.
+
+    Without centring they are the first two right singular vectors of the vectors themselves.
+    """
+    sums = [(len(part), part.sum(axis=0)) for part in parts()]
+    count, centre = sum(size for size, _ in sums), sum(total for _, total in sums)
+    centre = centre / count if centred else np.zeros_like(centre)
+    moments = sum((part - centre).T @ (part - centre) for part in parts())  # (width, width)
+    total = float(np.trace(moments))
+    values, vectors = np.linalg.eigh(moments)  # ascending
+    directions, shares = np.zeros((len(centre), 2)), [0.0, 0.0]
+    for k in range(min(2, len(centre)) if total > 0 else 0):
+        loading = vectors[:, -1 - k]
+        directions[:, k] = loading * np.sign(loading[np.abs(loading).argmax()])
+        shares[k] = max(float(values[-1 - k]), 0.0) / total
+    return Axes(centre, directions, shares, centred)
+
+
+def _axes_of_all(recording: Recording, centred: bool) -> Axes:
+    """Those of every layer's stream together, made once."""
+    made = _made.setdefault(recording, {})
+    if centred not in made:
+        made[centred] = axes_of(partial(_streams, recording), centred)
+    return made[centred]
+
+
+def _streams(recording: Recording) -> Iterator[Array]:
+    for layer in range(recording.layers + 1):
+        stop_if_unwanted()
+        yield vectors_of(recording, "stream", layer)
+
+
+_made: WeakKeyDictionary[Recording, dict[bool, Axes]] = WeakKeyDictionary()
+"""By centring; for as long as the recording is there."""
 
 
 def near(recording: Recording, what: str, layer: int, i: int) -> list[dict[str, Any]]:

@@ -68,7 +68,7 @@ export function depthPanel(page) {
     if (wanted === drawn) return void (all && draw());
     drawn = wanted;
     const layers = Array.from({length: now.last + 1}, (_, layer) => layer), {of} = now;
-    asked.ask(() => Promise.all(layers.map((layer) => page.ask.json(`${page.key}/space/${of}/${layer}`))), (found) => {
+    asked.ask(() => Promise.all(layers.map((layer) => page.ask.json(`${page.key}/space/${of}/${layer}/own/centred`))), (found) => {
       all = found;
       draw();
     }, "Measuring every layer …");

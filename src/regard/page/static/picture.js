@@ -36,7 +36,8 @@ const pictureEscaped = (text) => String(text).replace(/[&<>"']/g, (sign) => `&#$
 export function svgTag(name, attributes, inside = "") {
   const given = Object.entries(attributes).filter(([, value]) => value !== null && value !== undefined);
   const short = (value) => (typeof value === "number" ? Math.round(value * 1000) / 1000 : pictureEscaped(value));
-  return `<${name}${given.map(([key, value]) => ` ${key}="${short(value)}"`).join("")}>${inside}</${name}>`;
+  const words = [name, ...given.map(([key, value]) => `${key}="${short(value)}"`)].join(" ");
+  return `<${words}>${inside}</${name}>`;
 }
 
 export const svgBox = (x, y, width, height, fill, stroke = null) => svgTag("rect", {x, y, width, height, fill, stroke});
@@ -158,7 +159,7 @@ function pictureLines(text, size, width) {
 
 /** Provenance in one line. */
 function originOf(facts) {
-  const at = facts.head !== undefined && `layer ${facts.layer}, head ${facts.head}`, id = (hash) => hash.slice(0, 12) || "(named by its proof)";
+  const at = facts.head !== undefined && `layer ${facts.layer}, head ${facts.head}`, id = (hash) => hash.slice(0, 12);
   return [facts.name, `recording ${id(facts.recording)}`, `model ${id(facts.model)}`, `${facts.site} attention`, at, `${facts.tokens} tokens`,
     facts.scale, `edits ${facts.edits}`, `recorded ${facts.recorded.slice(0, 10)}`, `saved ${facts.saved.slice(0, 10)}`,
     `regard ${facts.regard}, torch ${facts.torch}`].filter(Boolean).join(" | ");

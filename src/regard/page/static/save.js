@@ -95,12 +95,13 @@ function saveName(page, {name, facts: {layer, head}}) {
 
 /** Where the numbers come from, in every file; names as in the pictures that `--save` draws. */
 async function saveFacts(page, slice) {
-  const {facts, state, key} = page, now = state.get(), {site} = now, proof = await page.ask.fresh(`${key}/proof`);
+  const {facts, state, key} = page, now = state.get(), {site} = now;
+  const [origin, proof] = await Promise.all([page.ask.json(`${key}/origin`), page.ask.fresh(`${key}/proof`)]);
   const switches = Object.fromEntries(Object.entries(readState(writeState(now)))
     .filter(([name, value]) => !SAVE_ELSEWHERE.includes(name) && value !== "" && value !== -1));
   return {
-    regard: facts.version, torch: facts.torch, recording: proof.id ?? "", model: proof.modelHash ?? "", name: facts.name, view: slice.name,
-    site, ...slice.facts, tokens: facts.n, scale: slice.scale ? cellColours(page, slice.scale).name : "", switches, edits: "none: all numbers are of the recorded run",
+    regard: facts.version, torch: facts.torch, ...origin, name: facts.name, view: slice.name, site,
+    ...slice.facts, tokens: facts.n, scale: slice.scale ? cellColours(page, slice.scale).name : "", switches, edits: "none: all numbers are of the recorded run",
     badge: proof.running ? "Proof running" : proof.badge, checks: proof.checks.map(({name, passed, number, limit, place}) =>
       ({name, passed, number, limit, place})), recorded: facts.made, kernel: facts.kernel, dtype: facts.dtype, seed: facts.seed,
     saved: new Date().toISOString(), ...saveAgain(page),
@@ -112,7 +113,7 @@ function saveAgain(page) {
   const now = page.state.get(), {name, text} = page.facts, known = /^\w[\w.-]*$/.test(name);
   const view = now.view === "matrix" && now.what !== "weights" ? "" : now.view; // of a matrix only weights are drawn there
   const what = {heads: "--save heads.svg", matrix: `--head ${now.layer}.${now.head} --save head.svg`}[view] ?? "--save page.html";
-  const words = saveQuoted(text), command = `regard look ${known ? `runs/${name}` : "RUN"} ${what} ${text.startsWith("-") ? "-- " : ""}${words}`;
+  const run = known ? `runs/${name}` : "RUN", command = ["regard look", run, what, ...(text.startsWith("-") ? ["--"] : []), saveQuoted(text)].join(" ");
   return {command, address: writeState({...now, key: ""})};
 }
 
@@ -120,5 +121,6 @@ function saveAgain(page) {
 function saveQuoted(text) {
   const unseen = /[\p{C}\p{Zl}\p{Zp}]/u, hex = (sign) => sign.codePointAt(0).toString(16).padStart(8, "0");
   if (!unseen.test(text)) return `'${text.replaceAll("'", "'\\''")}'`;
-  return `$'${[...text].map((sign) => (unseen.test(sign) ? `\\U${hex(sign)}` : sign.replace(/[\\']/, "\\$&"))).join("")}'`;
+  const signs = [...text].map((sign) => (unseen.test(sign) ? `\\U${hex(sign)}` : sign.replace(/[\\']/, "\\$&")));
+  return `$'${signs.join("")}'`;
 }

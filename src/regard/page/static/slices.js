@@ -55,8 +55,8 @@ function headsBody(page, shown, across, numbers) {
   return {width: across * wide - 24, height: Math.ceil(shown.length / across) * high - 16, inside: inside.join("")};
 }
 
-/** The cells of a matrix that are in view: a frame (frame.js), and of each tile in view which part of it. */
-export async function matrixSlice(page, {site, layer, head, what, name, side, parts, level, step, zoom, x, y, across, down}) {
+/** The cells of a matrix that are in view: a frame (frame.js), what a cell is, and of each tile in view which part of it. */
+export async function matrixSlice(page, {site, layer, head, what, cell, side, parts, level, step, zoom, x, y, across, down}) {
   const {n, m} = page.facts, values = new Float32Array(down * across);
   await Promise.all(parts.map(async ({at, from: [left, top, wide, high]}) => {
     const tile = readTile(await page.ask.bytes(`${page.key}/tile/${site}/${layer}/${head}/${what}/${level}/${at.join("/")}`));
@@ -69,7 +69,6 @@ export async function matrixSlice(page, {site, layer, head, what, name, side, pa
   const places = (first, count) => Array.from({length: count}, (_, k) => (first + k) * step);
   const [rows, columns] = [places(y, down), places(x, across)];
   const span = (all, size) => `${all[0]} to ${Math.min(size, all.at(-1) + step) - 1} of ${size}`;
-  const cell = step === 1 ? `one ${name}` : `the largest ${name} of ${step} x ${step}`;
   const cells = {name: what, rows, columns, rowTokens: sliceTokens(page, rows), columnTokens: sliceTokens(page, columns), values};
   return {
     name: `matrix-${what}`, title: `layer ${layer}, head ${head}: ${what}`, under: `rows ${span(rows, n)}, columns ${span(columns, m)}`,
@@ -97,7 +96,7 @@ export function linesSlice(page, {by, members, together, layer, head, series, le
   const places = Array.from(series[0].weights, (_, k) => k), several = members.length > 1, names = sliceTokens(page, members);
   const looks = by ? `${several ? "are" : "is"} looked at by` : `look${several ? "" : "s"} at`;
   return {
-    name: by ? "lines-column" : "lines", title: `${members.map((at, k) => `${at} ${names[k]}`).join(", ")} ${looks}`, scale: "weights",
+    name: by ? "lines-column" : "lines", title: members.map((at, k) => `${at} ${names[k]}`).join(", ") + ` ${looks}`, scale: "weights",
     under: series.map(({name}) => name).join("; ") + (together ? " (Derived)" : ""), facts: {layer, head, [by ? "columns" : "rows"]: members.join(" ")}, empty: SLICE_MASKED,
     words: [`Lines from a weight of ${least}: their width is 1 + 13 x weight in pixels, their opacity the weight (at least 12 %). Drawn of the mass: ${share}.`],
     columns: [sliceColumn(by ? "row" : "column", places), sliceColumn("token", sliceTokens(page, places)),
@@ -113,6 +112,7 @@ export function lookupSlice(page, {layer, head, i}, {lines, rest, steps, whatIf,
   const column = (name, of) => sliceColumn(name, all.map((line) => of(line) ?? null).map((value) => (Number.isNaN(value) ? null : value)));
   const columns = [column("key", ({j}) => j), column("token", ({j}) => (j === null ? more : sliceTokens(page, [j])[0])),
     column("dot product", ({dot}) => dot), column("score", ({score}) => score),
+    ...(lines[0].apart ? [column("without positions (Derived)", ({plain}) => plain), column("i - j", ({apart}) => apart)] : []),
     column("mask", ({allowed}) => (allowed ? "allowed" : "not allowed")), column("exp(s - max)", ({exp}) => exp),
     {...column("weight", ({weight}) => weight), share: true}, column("|v|", ({valueNorm}) => valueNorm),
     column("contribution", ({contribution}) => contribution), column("running sum", ({allowed, length}) => (allowed ? length : null))];
@@ -121,7 +121,7 @@ export function lookupSlice(page, {layer, head, i}, {lines, rest, steps, whatIf,
     name: whatIf ? "lookup-what-if" : "lookup", title: `${i} ${token}: how its row came about`, scale: null, columns,
     under: tried || `layer ${layer}, head ${head}`, facts: {layer, head, row: i, ...(tried && {tried})}, empty: "not allowed, or no such number",
     words: [`weight = exp(score - L); contribution = weight x |v W_O|; running sum: the length of the sum of weight x v down to here, ` +
-      `which at the end differs from the kernel's output by at most ${shownNumber(difference)}. ${rest.barred ? `${rest.barred} keys more: not allowed.` : ""}`],
+      `which at the end differs from the kernel's output by at most ${shownNumber(difference)}. ` + (rest.barred ? `${rest.barred} keys more: not allowed.` : "")],
     draw: () => sliceTable(columns),
   };
 }
@@ -147,15 +147,14 @@ export function predictionSlice(page, {places}, {rows, lens}) {
   };
 }
 
-/** The tokens' places, norms and kinds. */
-export function spaceSlice(page, {title, found, layer, head, what}, draw) {
-  const {x, y, norms, odd, explained} = found, every = norms.map((_, i) => i), share = (k) => `${(100 * explained[k]).toFixed(1)} %`;
-  const numbers = {across: x, up: y, norm: norms};
+/** The tokens' places, norms and kinds. said: how they came about, in sentences. */
+export function spaceSlice(page, {title, found, layer, head, what, one, raw, said}, draw) {
+  const {x, y, norms, odd, explained, overall} = found, every = norms.map((_, i) => i), numbers = {across: x, up: y, norm: norms};
   return {
-    name: `space-${what}`, title, under: `${every.length} tokens along two principal components (Derived)`, scale: null, draw,
-    facts: {...(what === "stream" ? {stream: layer} : {layer, head}), explained}, empty: "there is no such number",
-    words: [`Across: direction 1, ${share(0)} of the variance; up: direction 2, ${share(1)}; centred and projected (Derived), equal lengths ` +
-      "both ways. Norms are of the full vectors; odd: beyond 5 robust deviations from their median."],
+    name: `space-${what}`, title, under: `${every.length} tokens along two directions (Derived)`, scale: null, draw,
+    facts: {...(what === "stream" ? {stream: layer} : {layer, head}), basis: one ? "one for all layers" : "this layer's own",
+      centred: raw ? "no" : "yes", explained, ...(one && {overall})}, empty: "there is no such number",
+    words: [...said, "Odd: a norm beyond 5 robust deviations from the median."],
     columns: [sliceColumn("token number", every), sliceColumn("token", sliceTokens(page, every)), sliceColumn("kind", page.facts.tokens.kinds),
       ...Object.entries(numbers).map(([name, values]) => sliceColumn(name, Float64Array.from(values))),
       sliceColumn("odd", every.map((i) => Number(odd.includes(i))))],

@@ -29,14 +29,16 @@ function spaceNow(page) {
   const layer = leaves ? layers : Math.min(state.layer, last), of = what === "stream" ? what : `${what}.${head}`;
   const at = Math.min(n - 1, state.position ?? state.row);
   const paint = SPACE_PAINTS.includes(state.paint) ? state.paint : "position";
-  return {what, last, layer, head, of, at, paint, among: rangesOf(state.among, n) ?? []};
+  const one = what === "stream" && state.basis === "all", raw = state.centred === "no"; // one basis for all layers; no mean taken off
+  const path = `${page.key}/space/${of}/${layer}/${one ? "all" : "own"}/${raw ? "raw" : "centred"}`;
+  return {what, last, layer, head, of, at, paint, one, raw, path, among: rangesOf(state.among, n) ?? []};
 }
 
 export function spaceView(place, page) {
   const {facts, state} = page, {labels} = facts.tokens;
   let found = null, shown = "", title = "", near = [], nearOf = "", drawn = "";
   const choose = (i) => state.set({position: i, row: i}, {replace: true});
-  const notice = element("div"), axes = element("p", {class: "small"}), odd = element("p", {class: "small"});
+  const [about, axes, odd] = ["quiet", "small", "small"].map((kind) => element("p", {class: kind})), notice = element("div");
   const legend = element("p", {class: "small quiet"}), chosen = element("div", {class: "space-chosen"});
   const nearNotice = element("div"), table = element("div"), controls = spaceControls(page);
   const lasso = lassoPanel(page, choose), plot = spaceScatter(page, choose, lasso.pick), every = depthPanel(page);
@@ -45,10 +47,7 @@ export function spaceView(place, page) {
     element("div", {class: "space-left"}, plot.node, axes, legend, table),
     element("div", {class: "space-right"}, chosen, nearNotice, lasso.node),
     element("div", {class: "space-norms"}, element("h3", {}, "Norms"), norms.node, odd, every.node));
-  fill(place, element("h2", {}, "Which tokens are alike at this layer, and when do they become so?"),
-    element("p", {class: "quiet"}, "Each point is a token's vector, drawn along the two directions in which vectors " +
-      "of this layer vary most. Each layer has a basis of its own. ", element("span", {class: "derived"}, "Derived"),
-      ": centred and projected; neighbours and norms are of the full vectors."),
+  fill(place, element("h2", {}, "Which tokens are alike at this layer, and when do they become so?"), about,
     controls.node, notice, body);
 
   function draw() {
@@ -56,7 +55,8 @@ export function spaceView(place, page) {
     if (nearOf !== nearName(now)) near = [];
     body.hidden = false;
     plot.node.hidden = few;
-    fill(axes, ...(few ? [`${title}. Fewer than three tokens: a table, no picture.`] : spaceAxes(title, found)));
+    fill(about, ...spaceAbout(now));
+    fill(axes, ...(few ? [`${title}. Fewer than three tokens: a table, no picture.`] : spaceAxes(title, now, found)));
     fill(table, few ? spaceFew(facts, found) : null);
     fill(legend, ...(few ? [] : spaceLegend(page, now.paint)));
     plot.draw({found, at: now.at, near: near.map(({i}) => i), paint: now.paint, among: now.among});
@@ -85,7 +85,7 @@ export function spaceView(place, page) {
   }
 
   function update() {
-    const now = spaceNow(page), path = `${page.key}/space/${now.of}/${now.layer}`;
+    const now = spaceNow(page), {path} = now;
     controls.show(now);
     const wanted = [path, now.at, now.paint, now.among, state.get().norms].join(" ");
     if (wanted === drawn) return;
@@ -112,10 +112,10 @@ export function spaceView(place, page) {
   /** What is shown: the points. */
   function slice() {
     const now = spaceNow(page);
-    if (shown !== `${page.key}/space/${now.of}/${now.layer}`) throw new Error("The vectors are not there yet: wait until they are drawn, then save again.");
+    if (shown !== now.path) throw new Error("The vectors are not there yet: wait until they are drawn, then save again.");
     const pen = svgPen(), [width, height] = [720, 480];
-    return spaceSlice(page, {...now, title, found}, () => {
-      const places = spacePlaces(found.x, found.y, width, height);
+    return spaceSlice(page, {...now, title, found, said: [axes, about].map(({textContent}) => textContent)}, () => {
+      const places = spacePlaces(found, width, height);
       spaceDots(pen, page, places, {...now, found, near: near.map(({i}) => i)}, [width, height]);
       return {width, height, inside: pen.parts.join("")};
     });
@@ -129,6 +129,9 @@ function spaceControls({facts, state}) {
     (space) => state.set({space, out: ""}), null);
   const [paintLabel, paint] = choiceOf("colour by", SPACE_PAINTS.map((one) => [one, one]),
     (one) => state.set({paint: one}), null);
+  const bases = [["", "this layer's own"], ["all", "one for all layers"]];
+  const [basisLabel, basis] = choiceOf("basis", bases, (one) => state.set({basis: one}), null);
+  const [centredLabel, centred] = choiceOf("centred", [["", "yes"], ["no", "no"]], (one) => state.set({centred: one}), null);
   const slider = element("input", {type: "range", min: 0, step: 1, oninput: () => {
     const to = slider.valueAsNumber, last = facts.layers - 1;
     state.set(to > last ? {layer: last, out: String(last)} : {layer: to, out: ""}, {replace: true});
@@ -137,10 +140,10 @@ function spaceControls({facts, state}) {
   return {
     title: () => `${what.selectedOptions[0].textContent}, layer ${name.textContent}`,
     node: element("div", {class: "row"}, whatLabel,
-      element("label", {class: "space-slider"}, "layer ", slider, " ", name),
-      paintLabel),
-    show({what: one, paint: by, last, layer, head}) {
+      element("label", {class: "space-slider"}, "layer ", slider, " ", name), basisLabel, centredLabel, paintLabel),
+    show({what: one, paint: by, last, layer, head, one: shared, raw}) {
       [what.value, paint.value, slider.max] = [one, by, last];
+      [basis.value, basis.disabled, centred.value] = [shared ? "all" : "", one !== "stream", raw ? "no" : ""];
       slider.value = layer;
       const end = layer === facts.layers ? "leaves the last layer" : `enters layer ${layer}`;
       fill(name, one === "stream" ? `${layer}: ${layer ? end : "the embedding"}` : `${layer}, head ${head}`);
@@ -148,10 +151,22 @@ function spaceControls({facts, state}) {
   };
 }
 
-function spaceAxes(title, {explained: [across, up], sample}) {
-  const drawn = sample ? ` A random sample of ${sample.size} tokens, seed ${sample.seed}.` : "";
-  return [`${title}. Across: direction 1, `, digits(across, percent), " of the variance. Up: direction 2, ",
-    digits(up, percent), ` of it. Equal lengths both ways.${drawn}`];
+/** How the points come about. */
+function spaceAbout({what, one, raw}) {
+  const of = one ? "the streams of all layers together" : "this layer's vectors";
+  const basis = one ? "One basis for all layers: the directions stay when the layer changes; lengths may grow, as the bar says." :
+    what === "stream" ? "Each layer has a basis of its own." : "Each layer has a basis of its own: heads have no directions in common.";
+  return [`Each point is a token's vector, drawn along the two directions ${raw ? "that hold most of the squares of" : "in which"} ${of}` +
+    `${raw ? "" : " vary most"}. ${basis} `, element("span", {class: "derived"}, "Derived"),
+  `: ${raw ? "" : one ? "centred on the mean of all layers and " : "centred and "}projected; neighbours and norms are of the full vectors.`];
+}
+
+function spaceAxes(title, {one, raw}, {explained, overall}) {
+  const what = `${one ? "this layer's" : "the"} ${raw ? "sum of squares" : "variance"}`;
+  const direction = (k) => [`direction ${k + 1}, `, digits(explained[k], percent), ` of ${what}`,
+    ...(one ? [" (", digits(overall[k], percent), " of all layers')"] : [])];
+  return [`${title}. Across: `, ...direction(0), ". Up: ", ...direction(1),
+    `. Equal lengths both ways; the cross is ${raw ? "zero" : one ? "the mean of all layers, where it is in sight" : "the mean"}.`];
 }
 
 function spaceFew(facts, {x, y, norms}) {
@@ -198,7 +213,7 @@ function spaceScatter(page, choose, pick) {
     if (!given || node.hidden) return;
     const high = Math.max(280, Math.min(520, Math.round(node.clientWidth * 0.7)));
     const [context, wide] = freshCanvas(canvas, high);
-    places = spacePlaces(given.found.x, given.found.y, wide, high);
+    places = spacePlaces(given.found, wide, high);
     context.font = `12px ${getComputedStyle(node).fontFamily}`;
     spaceDots(context, page, places, given, [wide, high]);
     if (line) {
@@ -245,12 +260,12 @@ function spaceScatter(page, choose, pick) {
 }
 
 /** Where each point is drawn; one unit is as long across as up, so that distances are what they seem. */
-function spacePlaces(x, y, wide, high) {
-  const ends = (values) => values.reduce(([least, most], one) => [Math.min(least, one), Math.max(most, one)], [0, 0]);
-  const [left, right] = ends(x), [low, top] = ends(y), room = 2 * SPACE_EDGE;
+function spacePlaces({x, y, overall}, wide, high) { // overall: of one basis, whose middle may be far away
+  const ends = (values) => values.reduce(([least, most], one) => [Math.min(least, one), Math.max(most, one)], overall ? [Infinity, -Infinity] : [0, 0]);
+  const [[left, right], [low, top]] = [x, y].map(ends), room = 2 * SPACE_EDGE;
   const unit = Math.max((right - left) / (wide - room), (top - low) / (high - room)) || 1;
   const at = (a, b) => [wide / 2 + (a - (left + right) / 2) / unit, high / 2 - (b - (low + top) / 2) / unit];
-  return Object.assign(x.map((a, i) => at(a, y[i])), {mean: at(0, 0)});
+  return Object.assign(x.map((a, i) => at(a, y[i])), {origin: at(0, 0), unit});
 }
 
 function spaceDots(context, page, places, {found, at, near, paint, among = []}, [wide, high]) {
@@ -265,9 +280,13 @@ function spaceDots(context, page, places, {found, at, near, paint, among = []}, 
     [context.strokeStyle, context.lineWidth] = [colour, thick];
     context.stroke();
   };
-  context.fillStyle = faint; // a cross at the mean
-  context.fillRect(0, places.mean[1], wide, 1);
-  context.fillRect(places.mean[0], 0, 1, high);
+  context.fillStyle = faint; // a cross at the mean, or at zero
+  context.fillRect(0, places.origin[1], wide, 1);
+  context.fillRect(places.origin[0], 0, 1, high);
+  const most = places.unit * wide / 5, ten = 10 ** Math.floor(Math.log10(most)), length = ten * [5, 2, 1].find((one) => one * ten <= most);
+  context.fillStyle = ink; // a round length, at most a fifth of the picture
+  context.fillRect(12, high - 12, length / places.unit, 1.5);
+  context.fillText(String(Number(length.toPrecision(1))), 12, high - 17);
   for (let i = 0; i < n; i++) {
     const share = Math.round((255 * i) / Math.max(1, n - 1));
     context.fillStyle = colourOf(i, share);
