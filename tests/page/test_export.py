@@ -80,6 +80,22 @@ def test_no_text_holds_another_whose_white_space_would_be_lost(entry: str) -> No
     assert [one for one in texts if one.count("{") != one.count("}")] == []
 
 
+def test_styles_are_sent_without_comments_and_white_space_that_parts_nothing() -> None:
+    """Whatever a browser makes of them stays: rules and their order, and every text in quotes."""
+
+    def parts(css: str) -> list[str]:
+        plain = re.sub(r"/\*.*?\*/", " ", css, flags=re.DOTALL)
+        return re.findall(r"\"[^\"]*\"|'[^']*'|[{}();:,>]|[^\s{}();:,>\"']+", plain)
+
+    whole = "\n".join(assets.assets()[name] for name in assets.style_names())
+    sent = assets.styles()
+    assert parts(sent) == parts(whole)
+    assert len(sent) < 0.9 * len(whole)
+    assert not re.search(r"/\*|[;{}] |[:,] ", re.sub(r"\"[^\"]*\"", "", sent))
+    spaces = re.compile(r"[^\s{}();:,>] (?=[.#\w*\[:])")  # between names a space is a selector or a value
+    assert len(spaces.findall(sent)) == len(spaces.findall(re.sub(r"/\*.*?\*/", "", whole, flags=re.DOTALL)))
+
+
 def test_W14_a_saved_page_asks_no_one_and_runs_only_its_own_script(tmp_path: Path) -> None:
     recording = look(build(), text(7))
     export.save_page(recording, tmp_path / "page.html")
