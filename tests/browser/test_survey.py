@@ -150,6 +150,22 @@ def test_heads_are_sorted_and_plotted_by_their_means(live: str, survey: Survey, 
         assert same(dot.nth(at_).get_attribute("data-value"), survey.mean(name)[1, 0])
 
 
+def test_no_dot_lies_outside_when_windows_are_longer_than_this_text(open_page: Open, survey: Survey) -> None:
+    with page_with(Studio(looked_at, looked_at("ab"), "small", proves=False, surveying=surveying)) as address:
+        page = open_page(at(address, numbers="held-out", brush=1, across="distance", up="first"))
+        held_out(page)
+        assert survey.mean("distance").max() > 1  # where two tokens would end
+        page.locator(".brush-dots").scroll_into_view_if_needed()
+        box = page.locator(".brush-dots").bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + 30, box["y"] + 30)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] - 30, box["y"] + box["height"] - 30)
+        page.mouse.up()
+        expect(page.locator(".view.heads")).to_contain_text("8 picked:")
+        page.close()
+
+
 def test_the_chosen_heads_windows_are_listed_by_the_chosen_number(live: str, survey: Survey, open_page: Open) -> None:
     page = open_page(at(live, numbers="held-out", layer=1, head=0))
     held_out(page)

@@ -10,10 +10,11 @@ const BRUSH_BOUNDS = ["across from", "across to", "up from", "up to"];
 
 /**
  * numbers: [name, words] of each; choose(cell), toggle(cell), pick(cells) and open(cell) are told what was done.
- * draw({cells, chosen, picked}): cells have layer, head and measures or null; picked is a Set of cells.
+ * draw({cells, chosen, picked, tokens}): cells have layer, head and measures or null; picked is a Set of cells; tokens:
+ * of the longest text measured, which is how far a head can look.
  */
 export function headsBrush(page, {numbers, choose, toggle, pick, open}) {
-  const {facts, state} = page;
+  const {state} = page;
   const names = numbers.map(([name, words]) => [name, words]);
   const [acrossLabel, across] = choiceOf("across", names, (name) => state.set({across: name}));
   const [upLabel, up] = choiceOf("up", names, (name) => state.set({up: name}));
@@ -33,7 +34,7 @@ export function headsBrush(page, {numbers, choose, toggle, pick, open}) {
     stage, readout, missing, form);
   let given = null, dots = [], frame = null;
 
-  const limit = (name) => (name === "distance" ? Math.max(1, facts.m - 1) : 1);
+  const limit = (name) => (name === "distance" ? Math.max(1, given.tokens - 1) : 1);
   const valueOf = ({measures}, name) => measures?.[name] ?? NaN;
 
   function paint() {

@@ -217,7 +217,7 @@ export function headsView(place, page) {
       more > 0 ? `and ${more} more` : "",
       plainButton("see their lines", () => state.set({view: "lines", from: undefined})),
       plainButton("pick none", () => pick([]))] : []));
-    brush.draw({cells, chosen: found, picked: new Set(picked)});
+    brush.draw({cells, chosen: found, picked: new Set(picked), tokens: held.tokens() ?? m});
   }
 
   const pickedCells = () => headsOf(now.picked, facts).map(([layer, head]) => cells[layer * heads + head]);

@@ -15,8 +15,8 @@ const surveyDerived = () => element("span", {class: "derived"}, "Derived");
 /**
  * The switch between this text and held-out text. place: of the view, whose numbers are dimmed while others are
  * awaited; numbers: [name, words] of each; changed(): is called when those to be shown are others.
- * measures(cell) -> its means, or null as long as this text's are shown; beside(cell, name) -> what stands beside a
- * mean of the chosen head; over() -> what is saved of it, or null.
+ * measures(cell) -> its means, or null as long as this text's are shown; tokens() -> of a window, then; beside(cell,
+ * name) -> what stands beside a mean of the chosen head; over() -> what is saved of it, or null.
  */
 export function surveyPanel(page, {place, numbers, changed}) {
   const {state} = page, client = Math.random().toString(36).slice(2), notice = element("div");
@@ -65,6 +65,7 @@ export function surveyPanel(page, {place, numbers, changed}) {
   return {
     choice, told, windows: windows.node,
     shown: () => Boolean(shown()),
+    tokens: () => shown()?.size,
     /** What the numbers are, in a sentence. */
     source: () => (shown() ? [words(), " ", surveyDerived(), "; beside the chosen head's, ± their standard deviation " +
       "and how many windows have the number. Pictures are of this text."] :
