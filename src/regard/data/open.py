@@ -1,9 +1,11 @@
 """What is this? The one place where that is decided, in one written order.
 
 1. `-` is standard input. 2. A path that is not there is refused. 3. A pipe (FIFO, /dev/fd/N, /dev/stdin) is read as a
-stream. 4. What lies in /proc or /sys is refused. 5. A folder is walked. 6. What is no regular file is refused. 7. Files
-named .jsonl or .ndjson are rows with a text each. 8. Any other file is one text, unless its first bytes say that it is
-something else (sniff.py): then it is refused, or skipped and counted inside a folder.
+stream. 4. What lies in /proc or /sys is refused. 5. A folder is walked. 6. What is no regular file is refused. 7. If
+more of the files are pictures, or archives or arrays of them, than are not, they are pictures (picture_vote.py); what
+comes in a stream never is. 8. Files named .jsonl or .ndjson are rows with a text each. 9. Any other file is one text,
+unless its first bytes say that it is something else (sniff.py): then it is refused, or skipped and counted inside a
+folder.
 """
 
 import json
@@ -18,6 +20,9 @@ from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from regard.data.decode import Entry
+from regard.data.picture_open import Asked, Root, open_pictures
+from regard.data.picture_vote import picture_kind
+from regard.data.pictures import PictureSource
 from regard.data.scan import Found, scan
 from regard.data.sniff import STANDARD_INPUT, check_encoding
 from regard.data.spool import spool_stdin
@@ -27,7 +32,7 @@ from regard.errors import Notice, RegardError
 
 __all__ = ["Source", "open_source", "spool_stdin"]
 
-Source = TextSource
+Source = TextSource | PictureSource
 
 _NO_DATA = ("/proc", "/sys")
 
@@ -40,8 +45,9 @@ def open_source(
     text_key: str = "text",
     spool: Path | None = None,
     resume: bool = False,
+    scoring: bool = False,
 ) -> Source:
-    """Finds out what the paths are, and reads all of it once.
+    """Finds out what the paths are, and reads all of it once; `scoring` takes pictures that are only to be scored.
 
     A stream is kept in the file `spool` (that of the second path in `spool` with .1 at its end), or in a temporary file
     that lives as long as the source. With `resume` a stream is not read: what was kept of it stands for it.
@@ -54,14 +60,16 @@ def open_source(
     try:
         for number, path in enumerate(paths):
             opening.add(path, number)
-        found = Found(
-            name=_run_name(paths[0]),
-            shown=_shown(paths[0]) if len(paths) == 1 else f"{_shown(paths[0])} and {len(paths) - 1} more",
-            entries=opening.walk.entries,
-            unreadable=opening.walk.unreadable,
-            notices=(*opening.walk.notices(), *opening.notices),
+        walk, name = opening.walk, _run_name(paths[0])
+        shown = _shown(paths[0]) if len(paths) == 1 else f"{_shown(paths[0])} and {len(paths) - 1} more"
+        kind = picture_kind(walk.entries) if not opening.streams else None
+        if kind is not None:
+            asked = Asked(name, shown, walk.unreadable, walk.notices(), skip_bad, scoring)
+            return open_pictures(kind, opening.roots, asked)
+        notices = (*walk.notices(), *opening.notices)
+        source = scan(
+            Found(name=name, shown=shown, entries=walk.entries, unreadable=walk.unreadable, notices=notices), reading
         )
-        source = scan(found, reading)
     except BaseException:
         opening.discard()
         raise
@@ -75,6 +83,8 @@ class _Opening:
 
     def __init__(self, spool: Path | None, resume: bool) -> None:
         self.walk = Walk()
+        self.roots: list[Root] = []
+        self.streams = False
         self.notices: list[Notice] = []
         self.temporary: Path | None = None
         self._spool, self._resume = spool, resume
@@ -82,6 +92,11 @@ class _Opening:
 
     def add(self, path: str, number: int) -> None:
         """Decides what the path is; `number` is its place on the command line."""
+        entries, folders = len(self.walk.entries), len(self.walk.folders)
+        self._add(path, number)
+        self.roots.append(Root(path, self.walk.entries[entries:], self.walk.folders[folders:]))
+
+    def _add(self, path: str, number: int) -> None:
         kept = self._kept(number)
         if self._resume and kept and kept.exists():
             return self._take_stream(path, kept)
@@ -125,6 +140,7 @@ class _Opening:
         self._take_stream(path, kept)
 
     def _take_stream(self, path: str, kept: Path) -> None:
+        self.streams = True
         self._take(Entry(kept, "stdin" if path == "-" else Path(path).name, _shown(path)))
 
     def _take(self, entry: Entry) -> None:
@@ -164,7 +180,7 @@ def _run_name(path: str) -> str:
         return "stdin"
     if path.startswith("/dev/"):
         return "pipe"
-    return Path(path).stem or Path(os.path.realpath(path)).name or "data"
+    return Path(path).stem.removesuffix(".tar") or Path(os.path.realpath(path)).name or "data"
 
 
 def _begins_with_a_row(path: Path) -> bool:

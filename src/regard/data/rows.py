@@ -30,7 +30,7 @@ class Skipped:
             self.places.append(place)
 
 
-class _Wrong(ValueError):
+class Wrong(ValueError):
     """What is wrong with a row, and what to do."""
 
     def __init__(self, what: str, do: str = "correct the line, or skip such lines with --skip-bad") -> None:
@@ -40,17 +40,17 @@ class _Wrong(ValueError):
 
 def texts_of_rows(chunks: Iterable[str], name: str, key: str, skipped: Skipped | None) -> Iterator[str]:
     """The text of each row, in order; blank lines are none. Raises RegardError at a bad line, unless it is skipped."""
-    for number, line in _lines(chunks):
+    for number, line in lines_of(chunks):
         if line is None or line.strip():
             try:
                 yield _text(line, number, key)
-            except _Wrong as wrong:
+            except Wrong as wrong:
                 if skipped is None:
                     raise RegardError(f"{name}:{number}", wrong.what, wrong.do) from None
                 skipped.add(f"{name}:{number}")
 
 
-def _lines(chunks: Iterable[str]) -> Iterator[tuple[int, str | None]]:
+def lines_of(chunks: Iterable[str]) -> Iterator[tuple[int, str | None]]:
     """Number, from 1, and text of each line; None for a line that is too long, which is not kept in memory."""
     number, begun, length = 1, list[str](), 0
     for chunk in chunks:
@@ -64,36 +64,37 @@ def _lines(chunks: Iterable[str]) -> Iterator[tuple[int, str | None]]:
 
 
 def _text(line: str | None, number: int, key: str) -> str:
-    row = _parsed(line)
+    row = parsed(line)
     if not isinstance(row, dict):
         if isinstance(row, list) and number == 1:
-            raise _Wrong("the file is one array", "write one object a line, as `jq -c '.[]'` does")
-        raise _Wrong(f"the line is no object but {type(row).__name__}")
+            raise Wrong("the file is one array", "write one object a line, as `jq -c '.[]'` does")
+        raise Wrong(f"the line is no object but {type(row).__name__}")
     if key not in row:
-        raise _Wrong(f"no key {key!r}; there are: {places(row) or 'none'}", "name the right one with --text-key")
+        raise Wrong(f"no key {key!r}; there are: {places(row) or 'none'}", "name the right one with --text-key")
     text = row[key]
     if not isinstance(text, str):
-        raise _Wrong(f"the value of {key!r} is no string but {type(text).__name__}")
+        raise Wrong(f"the value of {key!r} is no string but {type(text).__name__}")
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise _Wrong("the text holds half a surrogate pair, which is no character") from None
+        raise Wrong("the text holds half a surrogate pair, which is no character") from None
     return text
 
 
-def _parsed(line: str | None) -> Any:
+def parsed(line: str | None) -> Any:
+    """The value that a line holds as JSON. Raises Wrong."""
     if line is None:
-        raise _Wrong(f"the line is over {LONGEST >> 20} MB long")
+        raise Wrong(f"the line is over {LONGEST >> 20} MB long")
     if line.count("[") + line.count("{") > DEEPEST and _depth(line) > DEEPEST:
-        raise _Wrong(f"nested deeper than {DEEPEST}")
+        raise Wrong(f"nested deeper than {DEEPEST}")
     try:
         return _DECODER.decode(line)
-    except _Wrong:
+    except Wrong:
         raise
     except json.JSONDecodeError as error:
-        raise _Wrong(f"broken JSON at column {error.colno} ({error.msg})") from None
+        raise Wrong(f"broken JSON at column {error.colno} ({error.msg})") from None
     except (ValueError, RecursionError) as error:  # Python's limit of 4,300 digits
-        raise _Wrong(f"JSON that cannot be read ({str(error).split(';')[0]})") from None
+        raise Wrong(f"JSON that cannot be read ({str(error).split(';')[0]})") from None
 
 
 def _depth(line: str) -> int:
@@ -111,12 +112,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     row = dict(pairs)
     if len(row) < len(pairs):
         names = [name for name, _ in pairs]
-        raise _Wrong(f"the key {next(name for name in names if names.count(name) > 1)!r} stands twice")
+        raise Wrong(f"the key {next(name for name in names if names.count(name) > 1)!r} stands twice")
     return row
 
 
 def _constant(name: str) -> Any:
-    raise _Wrong(f"{name} is no JSON")
+    raise Wrong(f"{name} is no JSON")
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)

@@ -35,6 +35,7 @@ class Encoding:
 _PACKED = "unpack it: `{tool} {file} | regard train -`"
 _CONVERT = "save it as plain text (UTF-8)"
 _LEAVE_OUT = "leave it out, or give a text file"
+_PICTURES = "leave it out, or give a folder or an archive of pictures"
 
 # offset, bytes there, what it is, the way out
 _MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
@@ -55,13 +56,13 @@ _MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file", _LEAVE_OUT),
     (0, b"\x93NUMPY", "a NumPy array", _LEAVE_OUT),
     (0, b"GGUF", "GGUF weights", "give them as --from, not as data"),
-    (0, b"\x89PNG\r\n\x1a\n", "a PNG picture", _LEAVE_OUT),
-    (0, b"\xff\xd8\xff", "a JPEG picture", _LEAVE_OUT),
-    (0, b"GIF87a", "a GIF picture", _LEAVE_OUT),
-    (0, b"GIF89a", "a GIF picture", _LEAVE_OUT),
-    (8, b"WEBPVP8", "a WebP picture", _LEAVE_OUT),
-    (0, b"II*\0", "a TIFF picture", _LEAVE_OUT),
-    (0, b"MM\0*", "a TIFF picture", _LEAVE_OUT),
+    (0, b"\x89PNG\r\n\x1a\n", "a PNG picture", _PICTURES),
+    (0, b"\xff\xd8\xff", "a JPEG picture", _PICTURES),
+    (0, b"GIF87a", "a GIF picture", _PICTURES),
+    (0, b"GIF89a", "a GIF picture", _PICTURES),
+    (8, b"WEBPVP8", "a WebP picture", _PICTURES),
+    (0, b"II*\0", "a TIFF picture", _PICTURES),
+    (0, b"MM\0*", "a TIFF picture", _PICTURES),
     (8, b"WAVEfmt ", "a WAV sound", _LEAVE_OUT),
     (0, b"fLaC\0", "a FLAC sound", _LEAVE_OUT),
     (0, b"OggS\0", "an Ogg sound", _LEAVE_OUT),
@@ -139,7 +140,7 @@ def encoding_of(head: bytes, name: str, given: str | None) -> Encoding:
     if given in _WIDE:
         return Encoding(given)
     if b"\0" in head:
-        stray = head.count(0) * 5 < len(head) and _is_plain(head.replace(b"\0", b""))  # plain text but for a few NULs
+        stray = head.count(0) * 5 < len(head) and is_plain(head.replace(b"\0", b""))  # plain text but for a few NULs
         wide = None if stray else _looks_like(head)
         if wide:
             raise Unreadable(name, f"holds NUL bytes and looks like {wide}", f"give --encoding {wide}")
@@ -152,12 +153,12 @@ def _check_magic(head: bytes, name: str) -> None:
         kind = next((kind for sign, kind in _ZIPPED if sign in head), None)
         do = _CONVERT if kind else _PACKED.replace("{tool}", "unzip -p")
         raise NotText(name, f"is {kind or 'a zip archive'}", do.replace("{file}", _quoted(name)))
-    for offset, magic, kind, do in _PLAIN_MAGIC if _is_plain(head) else _MAGIC + _PLAIN_MAGIC:
+    for offset, magic, kind, do in _PLAIN_MAGIC if is_plain(head) else _MAGIC + _PLAIN_MAGIC:
         if head.startswith(magic, offset):
             raise NotText(name, f"is {kind}", do.replace("{file}", _quoted(name)))
 
 
-def _is_plain(head: bytes) -> bool:
+def is_plain(head: bytes) -> bool:
     """Whether the bytes are UTF-8 (perhaps cut at the end) without control characters."""
     try:
         codecs.getincrementaldecoder("utf-8")("strict").decode(head)

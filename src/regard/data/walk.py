@@ -18,6 +18,8 @@ class Walk:
     """Walks folders; a file or folder that was met under another name is not taken again."""
 
     entries: list[Entry] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    """Names of all folders below the roots, as the entries' are."""
     unreadable: list[Unreadable] = field(default_factory=list)
     met: set[Identity] = field(default_factory=set)
     _passed: dict[str, list[str]] = field(default_factory=dict)
@@ -42,6 +44,8 @@ class Walk:
                 elif stat.S_ISREG(status.st_mode):
                     self.entries.append(Entry(path, _name(path.relative_to(root)), str(path), lenient=True))
                 else:
+                    if path != root:
+                        self.folders.append(_name(path.relative_to(root)))
                     # The last is taken next: a folder's names in order, and all below one before the next one.
                     waiting += sorted(_children(path), key=lambda child: os.fsencode(child.name), reverse=True)
             except OSError as error:

@@ -1,0 +1,44 @@
+"""What is kept from training where no folder says it: a tenth of each class, copies on one side (P9, P11)."""
+
+import numpy as np
+import numpy.typing as npt
+
+TRAIN, HELD_OUT, UNPARTED = 0, 1, 255
+"""Codes of parts; unparted are pictures until they are decoded, as only then copies are known."""
+
+MOST = 10_000
+"""Pictures held out at most."""
+
+
+def held_out(labels: npt.NDArray[np.int32], groups: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """(count,) whether a picture is held out: a function of the pictures alone, not of their names or order.
+
+    labels, (count,), -1 without one; groups, (count,), the same for copies of one picture and ascending with what the
+    picture shows, not with its place (`Copies.groups`). A tenth of each class, at least one of two pictures, at most
+    MOST in all. Copies go together; those under two labels stay in training, and so does a class's only picture.
+    """
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
+    sizes = np.diff(starts, append=len(order))
+    first = labels[order][starts]
+    mixed = np.maximum.reduceat(labels[order], starts) != np.minimum.reduceat(labels[order], starts)
+    classes, of = np.unique(first, return_inverse=True)
+    left: npt.NDArray[np.int64] = _quotas(
+        np.bincount(of[~mixed], weights=sizes[~mixed], minlength=len(classes)).astype(np.int64)
+    )
+    chosen = np.zeros(len(labels), dtype=np.bool_)
+    for group in np.flatnonzero(~mixed):
+        if sizes[group] <= left[of[group]]:
+            left[of[group]] -= sizes[group]
+            chosen[order[starts[group] : starts[group] + sizes[group]]] = True
+    return chosen
+
+
+def _quotas(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """How many pictures of each class are held out; the largest classes come first where not all can have one."""
+    share = min(0.1, MOST / max(int(counts.sum()), 1))
+    quotas: npt.NDArray[np.int64] = np.floor(counts * share + 0.5).astype(np.int64)
+    bare = np.flatnonzero((quotas == 0) & (counts >= 2))
+    room = max(MOST - int(quotas.sum()), 0)
+    quotas[bare[np.argsort(-counts[bare], kind="stable")][:room]] = 1
+    return quotas

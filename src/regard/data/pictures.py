@@ -1,0 +1,138 @@
+"""Pictures that were found: how many, of which classes and sizes, which are held out; decoded when a size is known."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from regard.data.picture_cache import Decoded, write_decoded
+from regard.data.picture_sets import Places
+from regard.data.picture_split import HELD_OUT, TRAIN, UNPARTED
+from regard.errors import Notice, printable
+
+__all__ = ["HELD_OUT", "TRAIN", "UNPARTED", "PictureSource"]
+
+WIDE = 80
+"""Columns of a summary."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureSource:
+    """Pictures from folders, archives or arrays. No pixels are kept: they are read again when they are decoded."""
+
+    kind: str = "pictures"
+    name: str
+    """What a run on it is called."""
+    shown: str
+    """What refusals call all of it."""
+    classes: tuple[str, ...]
+    """In order; () where pictures have no labels."""
+    labels: npt.NDArray[np.int32]
+    """(count,) the number of each picture's class; -1 without labels."""
+    parts: npt.NDArray[np.uint8]
+    """(count,) TRAIN (0), HELD_OUT (1), or UNPARTED (255): no folder says it, and decoding will, as it finds copies."""
+    pixels: npt.NDArray[np.int64] = field(repr=False)
+    """(count,) height times width of each."""
+    sizes: dict[tuple[int, int], int]
+    """How many pictures there are of each (height, width)."""
+    channels: int
+    """1 where all are grey, else 3."""
+    notices: tuple[Notice, ...]
+    """What was passed over or is odd, each with its count."""
+    held_from: str
+    """What is held out: "val", "test", "a tenth", or "all" where the pictures are only to be scored."""
+    left: int
+    """Pictures in test/ that are left for scoring, as val/ is held out."""
+    places: tuple[Places, ...] = field(repr=False)
+    taken: npt.NDArray[np.bool_] = field(repr=False)
+    """Of everything that the places give, in order, whether it is one of these pictures."""
+    bad: tuple[str, ...] = field(repr=False)
+    """What could not be read when it was found, and why."""
+
+    @property
+    def count(self) -> int:
+        return len(self.labels)
+
+    def decode(
+        self, folder: Path, height: int, width: int, progress: Callable[[int, int], None] | None = None
+    ) -> Decoded:
+        """Decodes every picture once into `folder`/cache, whole or not at all; `progress` is told (done, of how many).
+
+        Raises RegardError if too many are damaged (over 1 % and over 3), if one has changed, or if the disk would fill.
+        """
+        return write_decoded(self, folder, height, width, progress)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What data.json keeps: each folder, archive or array with its size and SHA-256, the classes and the counts."""
+        return {
+            "kind": self.kind,
+            "files": [described for place in self.places for described in place.described()],
+            "classes": list(self.classes),
+            "pictures": self.count,
+            "train": int((self.parts == TRAIN).sum()),
+            "held_out": int((self.parts == HELD_OUT).sum()),
+            "held_from": self.held_from,
+            "channels": self.channels,
+        }
+
+    def differs(self, other: dict[str, Any]) -> str | None:
+        """What first differs from another fingerprint: a folder or file, else a count; or None."""
+        mine = self.fingerprint()
+        for here, there in itertools.zip_longest(mine["files"], other.get("files", [])):
+            if here is None or there is None:
+                return f"{(here or there)['name']} {'is new' if there is None else 'is gone'}"
+            if here["name"] != there["name"]:
+                return f"{here['name']} stands where {there['name']} was"
+            if here.get("pictures") != there.get("pictures"):
+                return f"{here['name']} has {here.get('pictures')} pictures instead of {there.get('pictures')}"
+            if here["size"] != there["size"]:
+                return f"{here['name']} has {here['size']:,} bytes instead of {there['size']:,}"
+            if here["sha256"] != there["sha256"]:
+                return f"{here['name']} has the same size but other contents"
+        changed = [key for key in mine if key != "files" and mine[key] != other.get(key)]
+        return f"{changed[0]} is {mine[changed[0]]} instead of {other.get(changed[0])}" if changed else None
+
+    def summary(self) -> str:
+        """What was found, in numbers; at most 80 columns."""
+        classes = f"in {len(self.classes):,} classes" if self.classes else "without labels"
+        colour = "grey" if self.channels == 1 else "colour"
+        lines = [f": {self.count:,} pictures {classes}", f"  {_sizes_text(self.sizes)}, {colour}; {self._parts_text()}"]
+        if self.classes:
+            lines.append(f"  {self._classes_text()}")
+        room = WIDE - len("read ") - len(lines[0])
+        return f"read {_short(self.name, room)}" + "\n".join(line[:WIDE] for line in lines)
+
+    def _parts_text(self) -> str:
+        train, held = int((self.parts == TRAIN).sum()), int((self.parts == HELD_OUT).sum())
+        if self.held_from == "a tenth":
+            return "a tenth will be held out"
+        if self.held_from == "all":
+            return "all are scored"
+        left = f"; {self.left:,} in test/ left for eval" if self.left else ""
+        return f"{train:,} to learn from, {held:,} held out ({self.held_from}){left}"
+
+    def _classes_text(self) -> str:
+        counts = np.bincount(self.labels[self.parts != HELD_OUT] if self.held_from != "all" else self.labels,
+                             minlength=len(self.classes))  # fmt: skip
+        least, most = int(counts.argmin()), int(counts.argmax())
+        if counts[least] == counts[most]:
+            return f"{counts[least]:,} pictures of each class to learn from"
+        names = [_short(self.classes[number], 20) for number in (least, most)]
+        return f"from {counts[least]:,} ({names[0]}) to {counts[most]:,} ({names[1]}) pictures a class"
+
+
+def _sizes_text(sizes: dict[tuple[int, int], int]) -> str:
+    if len(sizes) == 1:
+        ((height, width),) = sizes
+        return f"{height:,} x {width:,}"
+    (low, narrow), (high, wide) = (min(sizes, key=lambda s: s[0] * s[1]), max(sizes, key=lambda s: s[0] * s[1]))
+    return f"{len(sizes):,} sizes from {low:,} x {narrow:,} to {high:,} x {wide:,}"
+
+
+def _short(name: str, room: int) -> str:
+    shown = printable(name)
+    return shown if len(shown) <= room else shown[: room - 1] + "…"
