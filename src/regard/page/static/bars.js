@@ -11,9 +11,10 @@ const BAR_DOWN = "#c96a00";
 /**
  * Bars on a canvas: arrows or a click choose one, and its number stands below as text. name(at): what a bar is of.
  * draw({values, limit, ghost, at, flagged}): bars beyond the limit end in a gap, NaN is no bar, ghost is a mark in
- * each, flagged ones have a dot. Where more values than fit, a bar is the largest of several, and that is said.
+ * each, flagged ones have a dot. Where more values than fit, a bar is the largest of several, and that is said. signed:
+ * the strip always reaches as far below zero as above.
  */
-export function barStrip({label, name, choose = null, unit = "", high = 72}) {
+export function barStrip({label, name, choose = null, unit = "", high = 72, signed = false}) {
   const canvas = element("canvas", {class: "bars-strip", role: "slider", tabindex: 0, "aria-label": label});
   const readout = element("p", {class: "small bars-readout"});
   const node = element("div", {class: "bars"}, canvas, readout);
@@ -21,10 +22,10 @@ export function barStrip({label, name, choose = null, unit = "", high = 72}) {
 
   function say() {
     const {values, ghost = null, limit} = given, value = values[at];
-    const low = drawn.low < 0 ? `-${shownNumber(limit)}` : "0";
+    const low = drawn.low < 0 ? `-${shownNumber(limit)}` : "0", beyond = values.filter((one) => Math.abs(one) > limit).length;
     const several = drawn.per > 1 ? `; each bar is the largest of ${drawn.per}` : "";
     const none = Number.isNaN(value), words = none ? "-" : `${shownNumber(value)}${unit}`;
-    const reach = `from ${low} to ${shownNumber(limit)}${unit}${several}`;
+    const reach = `from ${low} to ${shownNumber(limit)}${unit}` + (beyond ? `; ${beyond} go beyond` : "") + several;
     fill(readout, element("bdi", {}, name(at)), ": ", digits(none ? null : value), none ? "" : unit,
       ...(ghost ? [" (mark: ", digits(ghost[at]), ")"] : []),
       element("span", {class: "quiet"}, ` - ${label}, ${values.length} in all, drawn ${reach}`));
@@ -35,7 +36,7 @@ export function barStrip({label, name, choose = null, unit = "", high = 72}) {
   function paint() {
     if (!given || given.values.length === 0) return;
     const [context, wide] = freshCanvas(canvas, high);
-    drawn = barsDrawn(context, wide, high, given, at);
+    drawn = barsDrawn(context, wide, high, {...given, signed}, at);
     say();
   }
 
@@ -63,12 +64,13 @@ export function barStrip({label, name, choose = null, unit = "", high = 72}) {
   };
 }
 
-function barsDrawn(context, wide, high, {values, limit, ghost = null, flagged = null}, at) {
+/** On a canvas, or with a picture's pen; `at` is marked. signed: down to -limit even where no number is negative. */
+export function barsDrawn(context, wide, high, {values, limit, ghost = null, flagged = null, signed = false}, at) {
   const per = Math.max(1, Math.ceil(values.length / Math.max(1, Math.floor(wide / 2))));
   const bars = Math.ceil(values.length / per), step = wide / bars, thick = step - (step > 4 ? 1 : 0);
-  const low = values.some((x) => x < 0) || ghost?.some((x) => x < 0) ? -limit : 0;
+  const low = signed || values.some((x) => x < 0) || ghost?.some((x) => x < 0) ? -limit : 0;
   const y = (x) => high - ((Math.max(low, Math.min(limit, x)) - low) / (limit - low || 1)) * high;
-  const ink = themeColour("--ink");
+  const [ink, paper] = ["--ink", "--paper"].map(themeColour);
   context.fillStyle = themeColour("--accent-pale");
   context.fillRect(Math.floor(at / per) * step, 0, Math.max(step, 2), high);
   for (let bar = 0; bar < bars; bar++) {
@@ -76,10 +78,11 @@ function barsDrawn(context, wide, high, {values, limit, ghost = null, flagged = 
     if (!Number.isNaN(value) && value !== 0) {
       context.fillStyle = value < 0 ? BAR_DOWN : BAR_UP;
       context.fillRect(left, Math.min(y(0), y(value)), thick, Math.max(Math.abs(y(0) - y(value)), 0.75));
-      if (Math.abs(value) > limit) context.clearRect(left, value < 0 ? high - 6 : 4, thick, 2);
+      context.fillStyle = paper;
+      if (Math.abs(value) > limit) context.fillRect(left, value < 0 ? high - 6 : 4, thick, 2);
     }
     context.fillStyle = ink;
-    if (ghost && per === 1) context.fillRect(left, y(ghost[bar]) - 0.75, thick, 1.5);
+    if (ghost && per === 1 && !Number.isNaN(ghost[bar])) context.fillRect(left, y(ghost[bar]) - 0.75, thick, 1.5);
     if (flagged && barsAny(flagged, bar * per, (bar + 1) * per)) context.fillRect(left + step / 2 - 2, 0, 4, 4);
   }
   context.fillStyle = themeColour("--line");

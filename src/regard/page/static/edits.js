@@ -5,7 +5,7 @@ import {asking, digits, keepFocus, numberCell, plainButton, rovingKeys} from "./
 import {element, fill, tokenName} from "./dom.js";
 import {shortNumber} from "./numbers.js";
 
-export const EDITS_LIMIT = 5; // nats: the strip's fixed scale
+const EDITS_REACH = ["5", "0.5", "0.05"]; // nats: the fixed scales of the bars
 const EDITS_ROWS = 20;
 
 /** By the sign that stands in the address: what is edited, how, and what names its place. */
@@ -48,6 +48,16 @@ export function editsOf(text, facts) {
     else unread.push(word);
   }
   return {edits, unread};
+}
+
+/** Which of the fixed scales the bars of a change have: chosen, never fitted to the numbers. limit(): nats either way. */
+export function editsScale({state}) {
+  const limit = () => Number(EDITS_REACH.find((one) => one === state.get().reach) ?? "0.5");
+  const buttons = EDITS_REACH.map((one) => plainButton(`±${one}`, () => state.set({reach: one === "0.5" ? "" : one})));
+  const node = element("div", {class: "edits-scale row small", role: "group", "aria-label": "scale of the bars, in nats"},
+    "bars end at", ...buttons, "nats");
+  const show = () => buttons.forEach((one, k) => one.setAttribute("aria-pressed", Number(EDITS_REACH[k]) === limit()));
+  return {node, limit, show};
 }
 
 /** As it is written in the address; at: layer, head, row and column, the last two numbers or such as "5-9". */
@@ -190,7 +200,8 @@ function editsEffect(page) {
   const summary = element("div"), table = element("div", {class: "scroll"}), both = element("div");
   const choose = (i) => state.set({position: i}, {replace: true});
   const name = (i) => `position ${i}, after ${labels[i]}`;
-  const strip = barStrip({label: "change of log p of what came next", unit: " nats", high: 96, choose, name});
+  const strip = barStrip({label: "change of log p of what came next", unit: " nats", high: 128, signed: true, choose, name});
+  const scale = editsScale(page);
   let order = "text", start = 0, held = null, seen = null;
   const select = element("select", {onchange: () => {
     [order, seen] = [select.value, null];
@@ -202,7 +213,7 @@ function editsEffect(page) {
     draw(held);
   };
   const back = plainButton("‹ back", () => turn(-1)), on = plainButton("on ›", () => turn(1)), said = element("span", {class: "quiet number"});
-  const node = element("div", {class: "stack"}, summary, strip.node,
+  const node = element("div", {class: "stack"}, summary, scale.node, strip.node,
     element("div", {class: "row"}, back, on, said, element("label", {}, "in ", select)), table, both);
 
   function draw(effect) {
@@ -217,7 +228,8 @@ function editsEffect(page) {
     [back.disabled, on.disabled] = [start === 0, start + EDITS_ROWS >= facts.n];
     fill(said, `${start + 1} to ${start + places.length} of ${facts.n}`);
     fill(summary, ...editsSummary(effect));
-    strip.draw({values: change, limit: EDITS_LIMIT, at});
+    scale.show();
+    strip.draw({values: change, limit: scale.limit(), at});
     keepFocus(table, () => fill(table, editsTable(page, effect, places, at, choose)));
     fill(both, ...editsBoth(page, effect, at, given === at));
   }

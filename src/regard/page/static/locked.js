@@ -3,17 +3,19 @@
 import {barStrip} from "./bars.js";
 import {asking, digits, numberCell, plainButton} from "./controls.js";
 import {element, fill} from "./dom.js";
-import {EDITS_LIMIT, editsAsked, editsName, editsOf} from "./edits.js";
+import {editsAsked, editsName, editsOf, editsScale} from "./edits.js";
 import {shortNumber} from "./numbers.js";
 import {noneCell, rankText, tokenText} from "./ranks.js";
 
+const LOCKED_AFTER = "surprisal in the edited run", LOCKED_CHANGE = "change of log p of what came next";
+
 /** The address's lock=z:1.0;... is run once; redraw() when the answer is there. rows(): lines of the strip's table. */
 export function lockedRun(page, {redraw, choose, name}) {
-  const {facts, state} = page, client = Math.random().toString(36).slice(2), notice = element("div");
+  const {facts, state} = page, live = facts.model && page.ask.live, client = Math.random().toString(36).slice(2), notice = element("div");
   const about = element("div"), node = element("div", {class: "locked-edit"}, about, notice);
-  const after = barStrip({label: "surprisal in the edited run", unit: " bits", choose, name});
-  const change = barStrip({label: "change of log p of what came next", unit: " nats", choose, name});
-  const strips = element("div", {class: "stack", hidden: true}, after.node, change.node);
+  const after = barStrip({label: LOCKED_AFTER, unit: " bits", choose, name});
+  const change = barStrip({label: LOCKED_CHANGE, unit: " nats", signed: true, choose, name}), scale = editsScale(page);
+  const strips = element("div", {class: "stack", hidden: true}, after.node, scale.node, change.node);
   let number = 0, drawn = "", effect = null;
   const again = () => {
     drawn = "";
@@ -43,7 +45,7 @@ export function lockedRun(page, {redraw, choose, name}) {
     if (edits.length + unread.length) say(edits, unread);
     else fill(about);
     if (!edits.length) return redraw();
-    if (!facts.model || !page.ask.live) {
+    if (!live) {
       const why = "The edited strip runs the model again: look at this run live to see it.";
       fill(notice, element("p", {class: "quiet"}, why));
       return redraw();
@@ -60,9 +62,31 @@ export function lockedRun(page, {redraw, choose, name}) {
   function draw(before, limit, at) {
     strips.hidden = !effect;
     if (!effect) return;
-    const bits = effect.truth.p.map((p) => (p === null ? NaN : -Math.log2(p)));
+    const [bits, changes] = numbers();
+    scale.show();
     after.draw({values: bits, ghost: before, limit, at});
-    change.draw({values: effect.change.map((one) => one ?? NaN), limit: EDITS_LIMIT, at});
+    change.draw({values: changes, limit: scale.limit(), at});
+  }
+
+  /** Of every position surprisal in bits, and change in nats; NaN where nothing came next. */
+  const numbers = () => [effect.truth.p.map((p) => (p === null ? NaN : -Math.log2(p))), effect.change.map((one) => one ?? NaN)];
+
+  /** What is saved of it beside these positions: {columns, arrays, strips, edits, words}; before and limit as above. */
+  function slice(places, before, limit) {
+    if (!live || !drawn) return {columns: [], arrays: [], strips: []};
+    if (!effect) throw new Error("The edited run is not there yet: wait until it is drawn, then save again.");
+    const {truth, after: said, edits, badge, control} = effect, [bits, changes] = numbers(), every = [facts.n];
+    const column = (name, of) => ({name: `edited run: ${name}`, values: places.map(of)});
+    return {
+      columns: [column("probability", (i) => truth.p[i]), column("rank", (i) => truth.p[i] === null ? null : truth.rank[i]),
+        column("ties", (i) => truth.p[i] === null ? null : truth.ties[i]), column("change of log p in nats", (i) => effect.change[i]),
+        column("likeliest", (i) => said[i][0][0]), column("probability of likeliest", (i) => said[i][0][1])],
+      arrays: [["surprisal_in_edited_run", every, Float64Array.from(bits)], ["change_of_log_p", every, Float64Array.from(changes)]],
+      strips: [[LOCKED_AFTER, "bits", {values: bits, ghost: before, limit}], [LOCKED_CHANGE, "nats", {values: changes, limit: scale.limit(), signed: true}]],
+      edits: `${edits.join("; ")} (${drawn}): in what is named edited run, or change`,
+      words: `${badge}: ${edits.join("; ")}. What is named edited run, or change (edited minus recorded), is of it; marks in its bars and all ` +
+        `else are of the recorded run. Control: an identity edit moves no logit by more than ${shortNumber(control)} of the largest.`,
+    };
   }
 
   const known = (i, make) => effect.change[i] === null ? noneCell() : make(effect.truth, i);
@@ -76,7 +100,7 @@ export function lockedRun(page, {redraw, choose, name}) {
       return element("td", {}, tokenText(label), " ", digits(p, shortNumber));
     }],
   ] : [];
-  return {node, strips, update, draw, rows, destroy: () => {
+  return {node, strips, update, draw, rows, slice, destroy: () => {
     asked.forget();
     after.destroy();
     change.destroy();

@@ -69,7 +69,7 @@ export function predictionView(place, page) {
   }
 
   function update() {
-    const {order, at, from} = now(), wanted = [page.key, order, from, at].join(" ");
+    const {order, at, from} = now(), wanted = [page.key, order, from, at, state.get().reach].join(" ");
     locked.update();
     detail.update(at);
     if (wanted === drawn) return;
@@ -87,10 +87,13 @@ export function predictionView(place, page) {
     asked.forget();
     for (const part of [bits, locked, detail]) part.destroy();
   }
-  /** What is shown: the positions side by side. */
+  /** What is shown: the positions side by side, and the strips of all of them. */
   async function slice() {
     await read();
-    return predictionSlice(page, now(), known);
+    await known.readAll(draw);
+    const shown = now();
+    const strips = [["surprisal of what came next", "bits", {values: known.bits, limit}]];
+    return predictionSlice(page, {...shown, strips}, known, locked.slice(shown.places, known.bits, limit));
   }
   return {update, destroy, slice};
 }

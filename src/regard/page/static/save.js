@@ -12,7 +12,7 @@ const SAVE_ELSEWHERE = ["view", "key", "text", "site", "layer", "head", "edits",
 
 /**
  * viewOf() -> the view, whose slice() -> what it shows: {name, title, under, words, facts, scale, empty, columns or
- * cells, arrays, draw}. columns: [{name, values}], values numbers, null or texts; cells: {name, rows, columns,
+ * cells, arrays, draw, edits}. edits: what is of an edited run, if anything. columns: [{name, values}], values numbers, null or texts; cells: {name, rows, columns,
  * rowTokens, columnTokens, values}; draw() -> {width, height, inside}, a picture's body.
  */
 export function savePanel(page, viewOf) {
@@ -101,7 +101,8 @@ async function saveFacts(page, slice) {
     .filter(([name, value]) => !SAVE_ELSEWHERE.includes(name) && value !== "" && value !== -1));
   return {
     regard: facts.version, torch: facts.torch, ...origin, name: facts.name, view: slice.name, site,
-    ...slice.facts, tokens: facts.n, scale: slice.scale ? cellColours(page, slice.scale).name : "", switches, edits: "none: all numbers are of the recorded run",
+    ...slice.facts, tokens: facts.n, scale: slice.scale ? cellColours(page, slice.scale).name : "", switches,
+    edits: slice.edits ?? "none: all numbers are of the recorded run",
     badge: proof.running ? "Proof running" : proof.badge, checks: proof.checks.map(({name, passed, number, limit, place}) =>
       ({name, passed, number, limit, place})), recorded: facts.made, kernel: facts.kernel, dtype: facts.dtype, seed: facts.seed,
     saved: new Date().toISOString(), ...saveAgain(page),

@@ -1,11 +1,12 @@
 // What each view shows, as numbers and as a picture's body: what is saved of it (save.js says what a slice is).
 
 import {readTile} from "./ask.js";
+import {barsDrawn} from "./bars.js";
 import {cellColours} from "./cells.js";
 import {INKS} from "./dom.js";
 import {matrixCell} from "./frame.js";
 import {shortNumber, shownNumber} from "./numbers.js";
-import {PICTURE_VECTOR, plainText, svgCells, svgText, tableBody, textWidth} from "./picture.js";
+import {PICTURE_VECTOR, plainText, svgCells, svgPen, svgTag, svgText, tableBody, textWidth} from "./picture.js";
 
 const SLICE_MASKED = "not allowed (masked), which is not the number 0";
 const sliceTokens = ({facts: {tokens: {labels}}}, places) => places.map((at) => labels[at] ?? "");
@@ -126,25 +127,34 @@ export function lookupSlice(page, {layer, head, i}, {lines, rest, steps, whatIf,
   };
 }
 
-/** The positions side by side: what came next, what was expected, and each layer's lens reading. */
-export function predictionSlice(page, {places}, {rows, lens}) {
+/** The positions side by side: what came next, what was expected, and each layer's lens reading. edited: locked.js. */
+export function predictionSlice(page, {places, at, strips}, {rows, lens, bits}, edited) {
   const known = ({truth}, value) => (truth === null ? null : value), read = places.map((i) => rows[i]);
-  const column = (name, of) => sliceColumn(name, read.map(of));
+  const column = (name, of) => sliceColumn(name, read.map(of)), bars = [...strips, ...edited.strips];
   const columns = [sliceColumn("position", places), sliceColumn("token", sliceTokens(page, places)), column("came next", ({truth}) => truth),
     column("probability", ({p}) => p), column("rank", (row) => known(row, row.rank)), column("ties", (row) => known(row, row.ties)),
-    column("surprisal in bits", ({surprisal}) => surprisal), column("likeliest", ({top}) => top[0][0]), column("probability of likeliest", ({top}) => top[0][1])];
+    column("surprisal in bits", ({surprisal}) => surprisal), column("likeliest", ({top}) => top[0][0]), column("probability of likeliest", ({top}) => top[0][1]),
+    ...edited.columns];
   if (page.facts.model) lens.forEach((layer, l) => {
     const reading = (name, of) => sliceColumn(`lens ${l}: ${name}`, places.map((i) => of(layer.get(i))));
     columns.push(reading("likeliest", ({top}) => top), reading("probability of likeliest", ({p}) => p), {...reading("probability of what came", ({truthP}) => truthP),
       share: true}, reading("rank of what came", ({truthP, rank}) => (truthP === null ? null : rank)));
   });
   return {
-    name: "prediction", title: "What the model expected", under: `positions ${places.join(", ")}`, scale: null, columns,
+    name: "prediction", title: "What the model expected", under: `positions ${places.join(", ")}`, scale: null, columns, edits: edited.edits,
     facts: {positions: places.join(" ")}, empty: "nothing came next: the text ends here",
     words: ["A lens reading is the final norm and the output matrix, applied anew to the stream that enters a layer: one way to read it, not " +
-      "what the layer thinks. All are numbers of the recorded run, without edits."],
-    draw: () => sliceTable(columns, true),
+      `what the layer thinks. ${edited.words ?? "All are numbers of the recorded run, without edits."}`],
+    arrays: [["surprisal_of_every_position", [bits.length], bits], ...edited.arrays],
+    draw: () => bars.reduce((body, [name, unit, given]) => sliceBars(body, `${name}: every position, ${unit}`, {...given, at}), sliceTable(columns, true)),
   };
+}
+
+/** A picture's body with a strip of bars below it. */
+function sliceBars({width, height, inside}, name, given) {
+  const pen = svgPen(), wide = Math.max(width, 640), {low, per} = barsDrawn(pen, wide, 72, given, given.at);
+  const words = `${name}, drawn from ${low} to ${given.limit}` + (per > 1 ? `; each bar is the largest of ${per}` : ""), top = height + 34;
+  return {width: wide, height: top + 72, inside: inside + svgText(0, top - 8, words, 12, INKS.quiet) + svgTag("g", {transform: `translate(0 ${top})`}, pen.parts.join(""))};
 }
 
 /** The tokens' places, norms and kinds. said: how they came about, in sentences. */
