@@ -67,6 +67,6 @@ function notebookIsDark() {
 
 /** The notebook's theme decides, not the system's. */
 function styleFor(text, dark) {
-  return text.replaceAll("(prefers-color-scheme: dark)", dark ? "all" : "not all")
-    .replaceAll("color-scheme: light dark", `color-scheme: ${dark ? "dark" : "light"}`);
+  return text.replaceAll("(prefers-color-scheme:dark)", dark ? "all" : "not all") // as styles are sent: no space
+    .replaceAll("color-scheme:light dark", `color-scheme:${dark ? "dark" : "light"}`);
 }
