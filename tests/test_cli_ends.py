@@ -35,11 +35,11 @@ def broken(*_: Any, **__: Any) -> Any:
 
 FAULTS = {
     "train": ("regard.training.run_loop.Training.until_the_end", ["text.txt", *SMALLEST]),
-    "predict": ("regard.run.Run.stream", ["RUN", "hello"]),
-    "look": ("regard.run.Run.look", ["RUN", "hello"]),
-    "eval": ("regard.run.Run.evaluate", ["RUN"]),
-    "info": ("regard.run.overview", ["RUN"]),
-    "export": ("regard.run.Run.export", ["RUN", "folder"]),
+    "predict": ("regard.text_run.TextRun.stream", ["RUN", "hello"]),
+    "look": ("regard.text_run.TextRun.look", ["RUN", "hello"]),
+    "eval": ("regard.text_run.TextRun.evaluate", ["RUN"]),
+    "info": ("regard.trained.overview", ["RUN"]),
+    "export": ("regard.text_run.TextRun.export", ["RUN", "folder"]),
 }
 
 
@@ -69,7 +69,7 @@ def test_C4_no_report_is_put_into_a_folder_that_is_no_run(
     call: Call, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert call("export", run, "folder").code == 0
-    monkeypatch.setattr("regard.run.Run.look", broken)
+    monkeypatch.setattr("regard.text_run.TextRun.look", broken)
     done = call("look", "folder", "hello")
     assert (done.code, "--debug" in done.sentence) == (1, True)
     assert "crash.txt" not in os.listdir(tmp_path / "folder")
@@ -106,7 +106,7 @@ def test_R3_ctrl_c_dies_of_its_signal(call: Call, run: Path, monkeypatch: pytest
         died.append(number)
         raise SystemExit(128 + number)
 
-    monkeypatch.setattr("regard.run.Run.evaluate", interrupt)
+    monkeypatch.setattr("regard.text_run.TextRun.evaluate", interrupt)
     monkeypatch.setattr("regard.training.signals.die_of", die)
     done = call("eval", run)
     assert (done.code, died, done.err) == (130, [signal.SIGINT], "regard: stopped\n")

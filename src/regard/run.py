@@ -1,40 +1,33 @@
-"""A run: a trained thing in its folder, or a checkpoint of another program; what it can be asked."""
+"""Training, and opening what was trained: a run's folder, or a checkpoint of another program."""
 
-import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from regard import __version__, files
+from regard import __version__
 from regard.data import shipped
-from regard.errors import Notice, RegardError, printable
-from regard.overview import overview
-from regard.tasks import TASKS
-from regard.training.folders import CONFIG, DATA, read_config
+from regard.errors import RegardError, printable
+from regard.picture_run import PictureRun
+from regard.text_run import TextRun
+from regard.trained import Run, check_torch
+from regard.training.folders import CONFIG, read_config
 from regard.training.request import Request
 
-if TYPE_CHECKING:  # info must work without torch (C12)
-    import numpy as np
+__all__ = ["Run", "is_one", "load", "missing", "origin", "request", "runs_in", "train"]
 
-    from regard.decoding.sample import Nats, Sampling
-    from regard.look import Look
-    from regard.looking.survey import Survey
-    from regard.model.transformer import Transformer
-    from regard.tokens.text import TextTokenizer
-
-OLDEST_TORCH = (2, 10)
+KINDS: dict[str, type[TextRun] | type[PictureRun]] = {"text": TextRun, "pictures": PictureRun}
+"""What a run on each kind of data can be asked."""
 PICKLED = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
 NO_RUNS = {".regard": ("a recording", "open it with `regard look {}`"),
            ".gguf": ("a model for llama.cpp", "name the run that it was made of")}  # fmt: skip
 """Files of ours that are no run: what they are, and what opens them (M16)."""
 
 
-def load(path: str | Path) -> "Run":
+def load(path: str | Path) -> TextRun | PictureRun:
     """A run's folder, or a Hugging Face checkpoint folder. Raises RegardError for anything else."""
     folder = Path(path)
     if not os.path.lexists(folder):
@@ -43,12 +36,12 @@ def load(path: str | Path) -> "Run":
         what, do = NO_RUNS[folder.suffix]
         raise RegardError(str(path), f"this is {what}, not a run", do.format(path))
     if is_checkpoint_of_others(folder):
-        return Run(folder, None)
+        return TextRun(folder, None)
     config = read_config(folder)
-    if config.get("kind") not in TASKS:
+    if config.get("kind") not in KINDS:
         what = f"it is a run of a kind that this regard does not know: {config['task']}"
         raise RegardError(str(path), what, f"install the regard that trained it ({config['versions']['regard']})")
-    return Run(folder, config)
+    return KINDS[config["kind"]](folder, config)
 
 
 def is_one(path: str | Path) -> bool:
@@ -86,7 +79,7 @@ def train(
     resume: str | Path | None = None, from_: str | Path | None = None, device: str | None = None,
     encoding: str | None = None, skip_bad: bool = False, text_key: str = "text", tensorboard: bool = False,
     accept_new_data: bool = False, fresh: bool = False, no_lock: bool = False, quiet: bool = False, **settings: Any,
-) -> "Run":  # fmt: skip
+) -> TextRun | PictureRun:  # fmt: skip
     """Trains on files and folders for so many minutes (5 unless given) or steps; returns the run.
 
     settings: those of regard.training.settings, by name. The same call again goes on with an unfinished run, and
@@ -123,7 +116,7 @@ def request(paths: Sequence[str | Path], given: dict[str, Any], **options: Any) 
         load(options["base"])  # whether it is there; its weights are read later
     if options.get("tensorboard"):
         _check_tensorboard()
-    _check_torch()
+    check_torch()
     found = tuple(shipped.found(str(path)) for path in paths)
     for path in found:
         if os.path.isdir(path) and (Path(path) / CONFIG).is_file() and not is_checkpoint_of_others(Path(path)):
@@ -138,240 +131,6 @@ def _check_tensorboard() -> None:
     if find_spec("tensorboard") is None:
         do = 'install it: pip install "regard[tensorboard]"'
         raise RegardError("--tensorboard", "the tensorboard package is not there", do)
-
-
-def _check_torch() -> None:
-    from importlib.metadata import PackageNotFoundError, version
-
-    oldest = ".".join(map(str, OLDEST_TORCH))
-    do = f'install a newer one: pip install --upgrade "torch>={oldest}"'
-    try:
-        found = version("torch")
-    except PackageNotFoundError:
-        raise RegardError("torch", "it is not installed", do, 1) from None
-    numbers = [int(part) for part in found.split("+")[0].split(".")[:2] if part.isdecimal()]
-    if tuple(numbers) < OLDEST_TORCH:
-        raise RegardError("torch", f"version {found} is too old", do, 1)
-
-
-class Run:
-    """Of the folder `path`. Nothing heavy is loaded before it is needed."""
-
-    def __init__(self, path: Path, config: dict[str, Any] | None) -> None:
-        """config: its config.json; None for a checkpoint of another program."""
-        self.path, self.config = path, config
-        self.notices: list[Notice] = []
-        """What had to be cut or converted to answer; the command line prints them."""
-        self.surveyed: Survey | None = None
-        """The last survey: what is looked at from then on has it, too."""
-
-    def __repr__(self) -> str:
-        return f"regard.load({str(self.path)!r})"
-
-    def _notice(self, what: str, count: int) -> None:
-        """Counted together with the same of earlier prompts."""
-        before = sum(notice.count for notice in self.notices if notice.what == what)
-        self.notices = [notice for notice in self.notices if notice.what != what] + [Notice(what, before + count)]
-
-    # what it is
-
-    @cached_property
-    def facts(self) -> dict[str, Any]:
-        """What every JSON answer begins with: run, task, data, seed, version."""
-        facts: dict[str, Any] = {"run": self.path.resolve().name, "task": "language", "data": None, "seed": None}
-        if self.config is not None:
-            try:
-                digest = hashlib.sha256((self.path / DATA).read_bytes()).hexdigest()[:16]
-            except OSError:
-                digest = None
-            facts |= {"task": self.config["task"], "data": {"name": self.config["name"], "digest": digest},
-                      "seed": self.config["settings"].get("seed")}  # fmt: skip
-        return {**facts, "version": __version__}
-
-    def info(self) -> dict[str, Any]:
-        """What it is, trained on what, its score and its size. Needs no torch."""
-        return {**self.facts, **overview(self.path, self.config)}
-
-    # what it is made of
-
-    @cached_property
-    def _pretrained(self) -> Any:
-        from regard.pretrained.folder import read_folder
-
-        pretrained = read_folder(self.path)
-        self.notices += pretrained.notices
-        return pretrained
-
-    @cached_property
-    def model(self) -> "Transformer":
-        """The transformer with the weights that are evaluated, in evaluation mode."""
-        _check_torch()
-        from regard.model.config import TransformerConfig
-        from regard.model.transformer import Transformer
-        from regard.training import checkpoint
-
-        if self.config is None:
-            built: Transformer = self._pretrained.build()
-            return built.requires_grad_(False)
-        model = Transformer(TransformerConfig.from_json(self.config["model"]))
-        files.read_checkpoint(self.path, lambda one: checkpoint.load_weights(model, one.path / checkpoint.MODEL),
-                              say=self.notices.append)  # fmt: skip
-        return model.eval().requires_grad_(False)
-
-    @cached_property
-    def tokenizer(self) -> "TextTokenizer":
-        from regard.tokens.text import TextTokenizer
-
-        if self.config is not None:
-            return TextTokenizer.load(self.path / "tokenizer.json", document=self.config.get("document"))
-        if self._pretrained.tokenizer is None:
-            raise RegardError(
-                str(self.path), "it has no tokenizer.json", "add the checkpoint's tokenizer.json to the folder"
-            )
-        return TextTokenizer.load(self._pretrained.tokenizer, document=self._pretrained.document)
-
-    def check(self) -> None:
-        """Loads what answers need. Raises RegardError for what is wrong with it."""
-        _ = self.tokenizer, self.model
-
-    @property
-    def context(self) -> int:
-        """Tokens in a window of the training; of others' checkpoints at most 1,024."""
-        return int(self.config["settings"]["context"]) if self.config else min(self.model.config.context, 1024)
-
-    def _encode(self, text: str) -> list[int]:
-        """A prompt's tokens: line ends as in training, the last ones if there are more than the context (T6, T17)."""
-        unified = text.replace("\r\n", "\n").replace("\r", "\n")
-        if unified != text:
-            self._notice("line ends of the prompt written as line feeds", text.count("\r"))
-        ids = self.tokenizer.encode(unified)
-        longest = self.model.config.context
-        if len(ids) > longest:
-            what = f"tokens at the start of the prompt left out, as the context is {longest:,}"
-            self._notice(what, len(ids) - longest)
-            ids = ids[-longest:]
-        return ids or [self.tokenizer.document if self.tokenizer.document is not None else 0]
-
-    # what it can be asked
-
-    def logits(self, ids: Sequence[int]) -> "np.ndarray":
-        """(n, vocabulary), float32: the scores of the token after each. Raises RegardError for ids out of range."""
-        import torch
-
-        from regard.model.sequence import Sequence as Tokens
-
-        vocabulary = self.model.config.vocabulary
-        if len(ids) == 0 or not all(0 <= number < vocabulary for number in ids):
-            raise RegardError("ids", f"they must be one or more, each from 0 to {vocabulary - 1}", "give such ids")
-        with torch.inference_mode():
-            array: np.ndarray = self.model(Tokens.text(torch.tensor([list(ids)])))[0].numpy()
-        return array
-
-    def predict(self, prompt: str = "", **sampling: Any) -> str | list[str]:
-        """What the model says after the prompt; a list where samples > 1. sampling: see decoding.sample.Sampling."""
-        said = self.samples(prompt, _sampling(sampling))
-        return said[0] if len(said) == 1 else said
-
-    def samples(self, prompt: str, sampling: "Sampling", nats: "Nats | None" = None) -> list[str]:
-        """All that is said, one text a sample; what each token cost is added to `nats`, if given."""
-        texts = [""] * sampling.samples
-        for sample, text in self.stream(prompt, sampling, nats):
-            texts[sample] += text
-        return texts
-
-    def stream(
-        self, prompt: str, sampling: "Sampling | None" = None, nats: "Nats | None" = None
-    ) -> Iterator[tuple[int, str]]:
-        """(sample, text) as it is said; never half a character."""
-        from regard.decoding.sample import LanguageDecoder, speak
-
-        ids = self._encode(prompt)
-        return speak(LanguageDecoder(self.model), self.tokenizer, ids, sampling or _sampling({}), nats)
-
-    def look(self, text: str) -> "Look":
-        """One forward pass over the text, recorded: queries, keys, values, outputs and streams of every layer."""
-        from regard.look import look
-
-        return look(self, self._encode(text))
-
-    def survey(self, *paths: str | Path, windows: int = 64, seed: int = 0, encoding: str | None = None,
-               skip_bad: bool = False, text_key: str = "text") -> "Survey":  # fmt: skip
-        """What every head does in many windows of the run's own held-out part, or of other files (looking/survey.py).
-
-        A window is as long as the context, and 256 tokens at most. Raises RegardError where there is no such text.
-        """
-        from regard.look import surveying
-
-        read = (lambda: self._tokens_of(paths, encoding, skip_bad, text_key)) if paths else None
-        self.surveyed = surveying(self, read, windows, seed).survey()
-        return self.surveyed
-
-    def evaluate(self, *paths: str | Path, encoding: str | None = None, skip_bad: bool = False,
-                 text_key: str = "text") -> dict[str, Any]:  # fmt: skip
-        """The scores on the run's own held-out part, or on other files; beside each, those of the dumb answers."""
-        from regard.tasks.language import Language
-        from regard.tasks.text_tokens import open_tokens
-        from regard.training.ranks import Ranks
-
-        opened = open_tokens(self.path) if self.config is not None else None
-        own = None if opened is None else opened[0]
-        if not paths and own is None:
-            raise RegardError(str(self.path), "its held-out tokens are not there", "name a text file to evaluate on")
-        held_out = own["held_out"] if own is not None and not paths else None
-        if held_out is None:
-            held_out = self._tokens_of(paths, encoding, skip_bad, text_key)
-        if len(held_out) < 2:
-            raise RegardError(str(paths[0] if paths else self.path), "fewer than two tokens to score", "give more text")
-        train = own["train"] if own is not None else None
-        shape = self.model.config.to_json()
-        task = Language(self.tokenizer, self.context, Ranks(), model=shape, train=train, held_out=held_out)
-        return task.evaluate(self.model)
-
-    def _tokens_of(self, paths: Sequence[str | Path], encoding: str | None, skip_bad: bool,
-                   text_key: str) -> "np.ndarray":  # fmt: skip
-        """All of other texts, in one array."""
-        import numpy as np
-
-        from regard.data.open import open_source
-        from regard.data.scan import is_of_the_split
-        from regard.tasks.text_tokens import token_arrays
-
-        named = [shipped.found(str(path)) for path in paths]
-        source = open_source(named, encoding=encoding, skip_bad=skip_bad, text_key=text_key, spool=None)
-        self.notices += [notice for notice in source.notices if not is_of_the_split(notice)]
-        dtype = self.tokenizer.dtype
-        return np.concatenate([array.astype(dtype) for array in token_arrays(source, self.tokenizer, "all")])
-
-    def export(
-        self, target: str | Path, format: str = "hf", *, dtype: str = "float32", overwrite: bool = False
-    ) -> dict[str, Any]:
-        """Writes the model for other programs: a folder (hf) or a file (gguf). Returns `files` and `check`, the largest
-        difference of logits found on reading them back."""
-        if format not in ("hf", "gguf"):
-            raise RegardError("--format", f"{format!r} is not known", "give hf or gguf")
-        if format == "gguf":
-            from regard.pretrained.gguf import export_gguf
-
-            result = export_gguf(self.model, self.tokenizer, Path(target), dtype=dtype, overwrite=overwrite)
-        else:
-            from regard.pretrained.export import export_hf
-
-            result = export_hf(self.model, self.tokenizer, Path(target), dtype=dtype, overwrite=overwrite)
-        self.notices += result.notices
-        return {"files": [str(path) for path in result.files], "check": result.check}
-
-
-def _sampling(given: dict[str, Any]) -> "Sampling":
-    """Raises RegardError for an unknown name, as for a value out of range."""
-    from regard.decoding.sample import Sampling
-
-    known = list(Sampling.__dataclass_fields__)
-    for name in given:
-        if name not in known:
-            near = get_close_matches(name, known, 1)
-            do = f"did you mean {near[0]}?" if near else f"choose among {', '.join(known)}"
-            raise RegardError(name, "there is no such way to sample", do)
-    return Sampling(**given)
 
 
 def runs_in(folder: Path) -> list[dict[str, Any]]:

@@ -17,8 +17,7 @@ import torch
 
 from regard import files
 from regard.data import shipped
-from regard.data.open import open_source
-from regard.data.text import TextSource
+from regard.data.open import Source, open_source
 from regard.errors import Notice, RegardError, printable
 from regard.tasks import TASKS
 from regard.training.by_time import Budget
@@ -92,7 +91,7 @@ def _prepare(leader: "Leader", folder: Path, place: dict[str, Any], ranks: Ranks
     probe.over()
 
 
-def make_plan(request: Request, terminal: Terminal, load: Load) -> tuple[Plan, TextSource]:
+def make_plan(request: Request, terminal: Terminal, load: Load) -> tuple[Plan, Source]:
     """The plan, and the data it is for: reads and times, trains nothing and leaves nothing behind."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="regard-plan-")))
@@ -143,9 +142,9 @@ class Leader:
     def __init__(self, request: Request, terminal: Terminal, ranks: Ranks, stack: ExitStack, load: Load) -> None:
         self.request, self.terminal, self.ranks, self.stack, self.load = request, terminal, ranks, stack, load
         self.notices: list[Notice] = []
-        self.source: TextSource | None = None
+        self.source: Source | None = None
 
-    def open(self, request: Request, folder: Path | None) -> TextSource:
+    def open(self, request: Request, folder: Path | None) -> Source:
         """The data; of streams what the folder's cache keeps of them, which is written there the first time."""
         again = request.resume is not None
         if folder is not None and request.streams and not again:

@@ -38,9 +38,9 @@ def test_a_token_is_a_patch_in_units_of_its_channels_spread(learned: int) -> Non
 
 
 def test_the_answer_is_read_from_the_patches_or_from_the_class_token_alone() -> None:
-    tokens = list(range(9))
-    assert tokens[chopper(learned=3).pooled] == tokens[3:]
-    assert tokens[chopper(learned=3, class_token=True).pooled] == [0]
+    logits, tokens = torch.randn(2, 9, 5), chopper(learned=3)(pictures(2))
+    torch.testing.assert_close(chopper(learned=3).pool(logits, tokens), sum(logits[:, k] for k in range(3, 9)) / 6)
+    assert torch.equal(chopper(learned=3, class_token=True).pool(logits, tokens), logits[:, 0])
     assert Chopper.from_json(chopper(2, 3, True).to_json()) == chopper(2, 3, True)
 
 

@@ -2,4 +2,5 @@
 
 TASKS = {
     "text": "regard.tasks.language",
+    "pictures": "regard.tasks.labelled_pictures",
 }

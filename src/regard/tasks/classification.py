@@ -1,14 +1,13 @@
 """Classification: which of the known classes an example is of. Every token scores each class; their mean counts.
 
 The mean of the tokens' scores is the scores of their mean, as the output matrix is linear: so each patch's part in the
-answer can be read off, and the model needs no other output than a text's. Shapes: batch; n tokens; classes.
+answer can be read off, and the model needs no other output than a text's. What was chopped does not matter here.
+Shapes: batch; n tokens; classes; features of an example, for the linear answer beside.
 """
 
-import math
-from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,79 +15,75 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from regard.data.picture_cache import Decoded, open_decoded
-from regard.data.pictures import PictureSource
-from regard.errors import RegardError
 from regard.model.config import TransformerConfig
-from regard.model.sequence import Sequence
+from regard.model.sequence import Sequence as Tokens
 from regard.model.transformer import Transformer, check_sizes, initialise
 from regard.tasks.linear import fit
-from regard.tasks.picture_plan import Prepared, chopper_of, prepare, transformer_config
-from regard.tasks.pictures import Chopper, PictureExamples
 from regard.tasks.scores import Counts
-from regard.tasks.vary import Variation, smaller
 from regard.training.average import evaluating
-from regard.training.by_time import Budget
-from regard.training.plan import Plan
 from regard.training.ranks import Ranks
-from regard.training.settings import Value
 
 QUICK = 512
 """Held-out examples that are scored while training."""
 TOGETHER = 256
 """Examples that are scored at once."""
-LINEAR = 1024
-"""Numbers of a picture that the linear classifier sees at most."""
+SHOWN = 4
+
+
+class Labelled(Protocol):
+    """Examples with a class each, chopped into tokens when they are needed."""
+
+    def __len__(self) -> int: ...
+    def size(self, example: int) -> int: ...
+
+    @property
+    def truth(self) -> npt.NDArray[np.int64]:
+        """(len,) the class of each."""
+
+    def varied(self, ids: np.ndarray, rng: np.random.Generator, device: torch.device) -> tuple[Tokens, Tensor]:
+        """ids (batch, 2), each (epoch, example) -> as they are seen in that epoch, and their classes (batch,)."""
+
+    def plain(self, start: int, end: int, device: torch.device) -> tuple[Tokens, Tensor]:
+        """Examples start to end - 1 as they are, and their classes."""
+
+    def numbers(self) -> npt.NDArray[np.float32]:
+        """(len, features): what a linear classifier is given of them."""
+
+    def some(self, rows: slice | npt.NDArray[np.bool_]) -> Self:
+        """Only those."""
+
+
+Pool = Callable[[Tensor, Tokens], Tensor]
+"""(logits (batch, n, classes), the tokens they are of) -> (batch, classes)."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    train: Labelled
+    held_out: Labelled
+    classes: Sequence[str]
+    pool: Pool
 
 
 class Classification:
-    """Cross-entropy on the classes; the scores are means over the patches, or the class token's."""
+    """Cross-entropy on the classes."""
 
-    name, unit = "classification", "pictures"
+    name = "classification"
 
     def __init__(
-        self, decoded: Decoded, chopper: Chopper, ranks: Ranks, *, settings: Mapping[str, Value],
-        model: Mapping[str, Any] | None = None,
+        self, parts: Parts, ranks: Ranks, settings: Mapping[str, Any],
+        config: Callable[[Mapping[str, Any]], TransformerConfig], unit: str,
     ) -> None:  # fmt: skip
-        """settings: of the training; model: the transformer's configuration, else it follows from the settings."""
-        self.decoded, self.chopper, self.ranks = decoded, chopper, ranks
-        self.classes, self.config = decoded.classes, dict(model) if model is not None else None
+        """settings: of the training; config: the transformer that follows from them; unit: pictures, say."""
+        self.parts, self.ranks, self.config, self.unit = parts, ranks, config, unit
+        self.classes, self.held_out = parts.classes, parts.held_out
         self.seed, self.smoothing = int(settings["seed"]), float(settings["label_smoothing"])
-        learnt, monitored = _without_monitor(decoded.rows("train"), float(settings["monitor"]))
-        variation = Variation(settings["flip"] == "yes", int(settings["shift"]))
-        whole = PictureExamples(decoded.pictures, decoded.labels, decoded.rows("train"), chopper)
-        self.examples = replace(whole, rows=learnt, variation=variation)
-        self.monitored = replace(whole, rows=monitored)
-        self.held_out = replace(whole, rows=decoded.rows("held_out"))
-
-    @staticmethod
-    def prepare(source: PictureSource, plan: Plan, folder: Path, base: Any | None, budget: Budget) -> Prepared:
-        """Decodes every picture once into the folder's cache/, and chooses how they are cut."""
-        return prepare(source, plan, folder, base, budget)
-
-    @staticmethod
-    def restore_cache(source: PictureSource, folder: Path, config: Mapping[str, Any]) -> None:
-        """Decodes the run's pictures again where the cache is incomplete."""
-        if open_decoded(folder) is None:
-            chopper = Chopper.from_json(config["chopper"])
-            source.decode(folder, chopper.height, chopper.width)
-
-    @classmethod
-    def open(
-        cls, folder: Path, settings: Mapping[str, Any], ranks: Ranks, model: Mapping[str, Any] | None
-    ) -> "Classification":
-        """From a run's folder, its pictures mapped from the disk. Raises RegardError where the cache is incomplete."""
-        decoded = open_decoded(folder)
-        if decoded is None:
-            do = "give the training command again with its data"
-            raise RegardError(str(folder / "cache"), "the run's pictures are incomplete", do)
-        return cls(decoded, chopper_of(decoded, settings), ranks, settings=settings, model=model)
+        held = _monitored(len(parts.train), float(settings["monitor"]))
+        self.examples, self.monitored = parts.train.some(~held), parts.train.some(held)
 
     def build(self, settings: Mapping[str, Any]) -> Transformer:
         """The transformer, its attention path the one of the settings while training."""
-        config = transformer_config(settings, self.chopper, len(self.classes))
-        if self.config is not None:
-            config = replace(TransformerConfig.from_json(self.config), dropout=float(settings["dropout"]))
+        config = self.config(settings)
         check_sizes(config)
         model = Transformer(config)
         model.train_with(str(settings["attention"]))
@@ -97,38 +92,43 @@ class Classification:
     def first_weights(self, model: Transformer) -> None:
         initialise(model, self.seed)
 
-    def batch(self, ids: np.ndarray, rng: np.random.Generator) -> tuple[Sequence, Tensor]:
-        """(pictures as patches, labels (batch,)), varied as settings say."""
+    def batch(self, ids: np.ndarray, rng: np.random.Generator) -> tuple[Tokens, Tensor]:
+        """(examples as tokens, their classes (batch,)), varied as settings say."""
         return self.examples.varied(ids, rng, self.ranks.device)
 
-    def loss(self, model: nn.Module, batch: tuple[Sequence, Tensor], average: nn.Module) -> tuple[Tensor, Tensor]:
+    def scores(self, model: nn.Module, tokens: Tokens) -> Tensor:
+        """Of each class before the softmax, (batch, classes)."""
+        return self.parts.pool(model(tokens), tokens)
+
+    def loss(self, model: nn.Module, batch: tuple[Tokens, Tensor], average: nn.Module) -> tuple[Tensor, Tensor]:
         """Cross-entropy, a share of each label spread over all classes (Szegedy et al. 2016, section 7)."""
-        sequence, labels = batch
-        scores = class_scores(model(sequence), self.chopper.pooled)
+        tokens, labels = batch
+        scores = self.scores(model, tokens)
         loss = F.cross_entropy(scores, labels, reduction="sum", label_smoothing=self.smoothing)
         return loss, torch.tensor(len(labels))
 
     def evaluate(self, model: nn.Module) -> dict[str, Any]:
         """The scores on the whole held-out part, and the baselines'."""
-        return {**self.count(model, self.held_out).scores(self.classes), "baselines": self.baselines(self.held_out)}
+        return self.evaluate_on(model, self.held_out)
 
-    def count(self, model: nn.Module, examples: PictureExamples) -> Counts:
+    def evaluate_on(self, model: nn.Module, examples: Labelled) -> dict[str, Any]:
+        return {**self.count(model, examples).scores(self.classes), "baselines": self.baselines(examples)}
+
+    def count(self, model: nn.Module, examples: Labelled) -> Counts:
         """What the model says of examples. Ranks share them; all of them must call this."""
         counts = Counts.none(len(self.classes))
         starts = range(0, len(examples), TOGETHER)
         with evaluating(model):
             for start in list(starts)[self.ranks.rank :: self.ranks.count]:
-                sequence, labels = examples.plain(start, start + TOGETHER, self.ranks.device)
-                counts.add(class_scores(model(sequence), self.chopper.pooled), labels)
+                tokens, labels = examples.plain(start, start + TOGETHER, self.ranks.device)
+                counts.add(self.scores(model, tokens), labels)
         return Counts.of(self.ranks.sum(*counts.flat()), len(self.classes))
 
-    def baselines(self, examples: PictureExamples) -> dict[str, dict[str, Any]]:
-        """Always the commonest class; and a linear classifier on the pixels (made smaller where they are many)."""
-        learnt, classes = self.decoded.rows("train"), len(self.classes)
-        truth, labels = self.decoded.labels[examples.rows], self.decoded.labels[learnt]
-        shares = (np.bincount(labels, minlength=classes) + 1.0) / (len(labels) + classes)
-        linear = fit(smaller(self.decoded.pictures[learnt], LINEAR), labels, classes)
-        said = linear(smaller(self.decoded.pictures[examples.rows], LINEAR))
+    def baselines(self, examples: Labelled) -> dict[str, dict[str, Any]]:
+        """Always the commonest class; and a linear classifier. Both know the whole training part."""
+        labels, truth, classes = self.parts.train.truth, examples.truth, len(self.classes)
+        shares = (np.bincount(labels, minlength=classes) + 1.0) / (len(labels) + classes)  # none impossible
+        said = fit(self.parts.train.numbers(), labels, classes)(examples.numbers())
         return {
             "majority": {"accuracy": float((truth == shares.argmax()).mean()),
                          "nats": float(-np.log(shares)[truth].mean())},
@@ -149,37 +149,24 @@ class Classification:
         return self.count(model, self.monitored).nats if len(self.monitored) else None
 
     def sample(self, model: Transformer) -> str:
-        """What it says of a few held-out pictures, always the same."""
-        shown = evenly(self.held_out, 4)
+        """What it says of a few held-out examples, always the same."""
+        shown = evenly(self.held_out, SHOWN)
         with evaluating(model):
-            sequence, labels = shown.plain(0, len(shown), self.ranks.device)
-            sure = class_scores(model(sequence), self.chopper.pooled).softmax(dim=-1).cpu()
-        said = [f"{self.classes[int(p.argmax())]} {float(p.max()):.2f} ({self.classes[truth]})"
+            tokens, labels = shown.plain(0, len(shown), self.ranks.device)
+            sure = self.scores(model, tokens).softmax(dim=-1).cpu()
+        said = [f"{self.classes[int(p.argmax())]} {float(p.max()):.2f} (is {self.classes[truth]})"
                 for p, truth in zip(sure, labels.tolist(), strict=True)]  # fmt: skip
         return ", ".join(said)
 
 
-def class_scores(logits: Tensor, pooled: slice) -> Tensor:
-    """Scores of the whole from those of its tokens: (batch, n, classes) -> (batch, classes). pooled: which count."""
-    return logits[:, pooled].mean(dim=1)
-
-
-def evenly(examples: PictureExamples, most: int) -> PictureExamples:
+def evenly(examples: Labelled, most: int) -> Labelled:
     """At most so many of them, evenly chosen."""
-    step = max(1, math.ceil(len(examples) / most))
-    return replace(examples, rows=examples.rows[::step])
+    return examples.some(slice(None, None, max(1, -(-len(examples) // most))))
 
 
-Rows = npt.NDArray[np.int64]
-
-
-def _without_monitor(rows: Rows, share: float) -> tuple[Rows, Rows]:
-    """(what is learnt from, every so manieth: what chooses the best checkpoint)."""
-    if share == 0.0:
-        return rows, rows[:0]
-    held = np.zeros(len(rows), dtype=bool)
-    held[:: max(2, round(1 / share))] = True
-    return rows[~held], rows[held]
-
-
-TASK = Classification
+def _monitored(count: int, share: float) -> npt.NDArray[np.bool_]:
+    """(count,): every so manieth example, that chooses the best checkpoint instead of being learnt from."""
+    held = np.zeros(count, dtype=bool)
+    if share > 0:
+        held[:: max(2, round(1 / share))] = True
+    return held

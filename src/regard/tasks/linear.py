@@ -20,7 +20,8 @@ class Linear:
 
     def __call__(self, x: Array) -> npt.NDArray[np.int64]:
         """x (count, features) -> (count,) the class with the largest score."""
-        return (x @ self.weights[:-1] + self.weights[-1]).argmax(axis=1)
+        said: npt.NDArray[np.int64] = (x @ self.weights[:-1] + self.weights[-1]).argmax(axis=1)
+        return said
 
 
 def fit(x: Array, labels: npt.NDArray[np.integer], classes: int) -> Linear:

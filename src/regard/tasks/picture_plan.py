@@ -48,7 +48,7 @@ def prepare(source: PictureSource, plan: Plan, folder: Path, base: Any | None, b
     plan.choose("pooling", "mean", "it learnt more than a class token did (docs/log.md)")
     plan.choose("registers", 0, "learned tokens without pixels; models of this size do without")
     choose_variation(plan, decoded)
-    return Prepared(decoded)
+    return Prepared(decoded, list(decoded.notices))
 
 
 def choose_size(plan: Plan, sizes: dict[tuple[int, int], int]) -> tuple[int, int]:

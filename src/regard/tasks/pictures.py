@@ -4,7 +4,7 @@ Shapes: batch; height; width; channels; n = learned + patches; features = number
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,8 +14,11 @@ import torch
 from torch import Tensor
 
 from regard.model.sequence import Sequence
-from regard.tasks.vary import Pixels, Variation
+from regard.tasks.vary import Pixels, Variation, smaller
 from regard.tokens.patches import Grid, cut
+
+LINEAR = 1024
+"""Numbers of a picture that a linear classifier sees at most."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,9 @@ class Chopper:
     def n(self) -> int:
         return self.learned + self.grid.n
 
-    @property
-    def pooled(self) -> slice:
-        """Which tokens the answer is read from."""
-        return slice(0, 1) if self.class_token else slice(self.learned, None)
+    def pool(self, logits: Tensor, tokens: Sequence) -> Tensor:
+        """Scores of the whole from those of its tokens: (batch, n, classes) -> (batch, classes)."""
+        return logits[:, 0] if self.class_token else logits[:, self.learned :].mean(dim=1)
 
     @property
     def features(self) -> int:
@@ -105,6 +107,18 @@ class PictureExamples:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def truth(self) -> npt.NDArray[np.int64]:
+        """(len,) the class of each."""
+        return self.labels[self.rows]
+
+    def some(self, rows: slice | npt.NDArray[np.bool_]) -> "PictureExamples":
+        return replace(self, rows=self.rows[rows])
+
+    def numbers(self) -> npt.NDArray[np.float32]:
+        """(len, features): the pixels, made smaller where they are many."""
+        return smaller(self.pictures[self.rows], LINEAR)
 
     def size(self, example: int) -> int:
         return self.chopper.n

@@ -12,6 +12,9 @@ export function digits(value, show = shownNumber, name = "span") {
 /** The same in a table. */
 export const numberCell = (value, text = null) => digits(value, text === null ? shownNumber : () => text, "td");
 
+/** Beside what was summed or otherwise made of the model's own numbers. */
+export const derivedBadge = () => element("span", {class: "derived"}, "Derived");
+
 export const plainButton = (text, onclick, more = {}) =>
   element("button", {class: "plain", type: "button", onclick, ...more}, text);
 

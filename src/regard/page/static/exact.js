@@ -1,6 +1,6 @@
 // A head's rows in double precision from its recorded queries, keys and values: the formula, readable.
 
-/** Binary answer "vectors" -> {n, m, d, width, scale, query, key, value, out, logsumexp, valueNorms, causal, allowed}. */
+/** Binary answer "vectors" (page/vectors.py) -> its header's facts and its arrays, by their names. */
 export function readVectors(buffer) {
   const head = new DataView(buffer);
   const length = head.getUint32(4, true);
@@ -29,6 +29,21 @@ export function scoreOf(vectors, i, j, query = null) {
   for (let c = 0; c < d; c++) dot += from[c] * key[j * d + c];
   return dot * scale;
 }
+
+/** A query or key as it was before its rotation: numbers c and c + d / 2 turned back by the model's own float32 angle. */
+export function turnedBack({d, speeds, positions, position: {axes}}, x, token) {
+  const half = d / 2, found = new Float64Array(d);
+  for (let c = 0; c < half; c++) {
+    const angle = Math.fround(positions[token * axes + (c % axes)] * speeds[c]), a = x[c], b = x[c + half];
+    found[c] = a * Math.cos(angle) + b * Math.sin(angle);
+    found[c + half] = b * Math.cos(angle) - a * Math.sin(angle);
+  }
+  return found;
+}
+
+/** How far apart two tokens' positions are, on each axis. */
+export const positionsApart = ({positions, position: {axes}}, i, j) =>
+  Array.from({length: axes}, (_, a) => positions[i * axes + a] - positions[j * axes + a]).join(", ");
 
 /**
  * One row: {scores, weights}, each (m,), NaN where not allowed. With {query, temperature} it is a "what if" and its

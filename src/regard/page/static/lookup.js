@@ -1,9 +1,9 @@
 // Look-up inspector: how one row came about. Every number is made here, in double precision, from recorded vectors.
 
 import {barStrip} from "./bars.js";
-import {asking, choiceOf, digits, keepFocus, numberCell, plainButton, rovingKeys} from "./controls.js";
+import {asking, choiceOf, derivedBadge, digits, keepFocus, numberCell, plainButton, rovingKeys} from "./controls.js";
 import {element, fill, tokenName} from "./dom.js";
-import {mayLook, mixtureOf, readVectors, rowOf, strongest} from "./exact.js";
+import {mayLook, mixtureOf, positionsApart, readVectors, rowOf, strongest, turnedBack} from "./exact.js";
 import {exactNumber, NOT_ALLOWED, shownNumber} from "./numbers.js";
 import {lookupSlice} from "./slices.js";
 
@@ -39,15 +39,17 @@ export function lookupRow(given, i, asked = {}) {
     for (let c = 0; c < width; c++) sum[c] += weights[j] * value[j * width + c];
   };
   const step = () => steps.push({mass, sum: sum.slice(), length: lookupLength(sum)});
+  const back = vectors.speeds && turnedBack(vectors, query, i);
   const lines = listed.map((j) => {
     const allowed = mayLook(vectors, i, j), valueNorm = lookupLength(value.subarray(j * width, (j + 1) * width));
-    let dot = 0;
-    for (let c = 0; c < d; c++) dot += query[c] * key[j * d + c];
+    const other = key.subarray(j * d, (j + 1) * d), dot = lookupDot(query, other);
     if (allowed) {
       add(j);
       step();
     }
     const line = {j, allowed, dot, score: (dot * scale) / temperature, exp: share(j), weight: weights[j], valueNorm};
+    if (back) line.plain = (lookupDot(back, turnedBack(vectors, other, j)) * scale) / temperature;
+    if (back) line.apart = positionsApart(vectors, i, j);
     return {...line, contribution: contributions && contributions[j], at: steps.length, length: lookupLength(sum)};
   });
 
@@ -87,11 +89,13 @@ function lookupKeys({d, m, key}, keys) {
   return changed;
 }
 
-function lookupLength(vector) {
+function lookupDot(a, b) {
   let sum = 0;
-  for (const x of vector) sum += x * x;
-  return Math.sqrt(sum);
+  for (let c = 0; c < a.length; c++) sum += a[c] * b[c];
+  return sum;
 }
+
+const lookupLength = (vector) => Math.sqrt(lookupDot(vector, vector));
 
 const lookupLargest = (a, b) => [...a, ...b].reduce((most, x) => Math.max(most, Math.abs(x)), 0);
 
@@ -127,15 +131,16 @@ function lookupWhatIfText({layer, head, i}, {temperature, changes, keys}) {
 
 export function lookupView(place, page) {
   let loaded = null, drawn = "", reached = 0;
-  const notice = element("div"), about = element("p", {class: "quiet small"}), end = element("div", {class: "small"});
+  const notice = element("div"), about = element("p", {class: "quiet small lookup-about"}), end = element("div", {class: "small"});
   const table = element("div", {class: "scroll lookup-scroll"});
   const name = (c) => `number ${c}`;
   const choose = (c) => page.state.set({number: c ? String(c) : ""}, {replace: true});
   const query = barStrip({label: "numbers of the query", name, choose});
   const output = barStrip({label: "numbers of the running sum", name});
   const controls = lookupControls(page), steps = lookupSteps(page);
-  const body = element("div", {class: "stack lookup-body", hidden: true}, controls.tried, controls.banner, query.node,
-    about, table, steps.node, output.node, end);
+  const work = [[controls.tried, controls.banner, query.node], [steps.node, output.node, end]];
+  const body = element("div", {class: "stack lookup-body", hidden: true},
+    element("div", {class: "lookup-work"}, ...work.map((parts) => element("div", {}, ...parts))), about, table);
   fill(place, element("h2", {}, "How did this row come about?"), element("p", {class: "quiet"},
     "The query is multiplied with every key; softmax turns the scores into weights; the weights mix the values into " +
     "the output. A large weight on a small value does little: read weight and contribution together."),
@@ -257,7 +262,12 @@ function lookupControls(page) {
   };
 }
 
-const lookupDerived = () => element("span", {class: "derived"}, "Derived");
+/** How positions come into the scores. */
+function lookupPositions({kind}) {
+  if (kind === "rotary") return "Queries and keys are the kernel's, turned by their positions; q° and k° are those turned back.";
+  if (kind === "none") return "No positions are in these scores.";
+  return `Positions (${kind}) are added to the tokens' vectors before layer 0: no column can take them out of a score.`;
+}
 
 /** What holds for the whole row: the scale, what is shared, and the weight of the first and of the special tokens. */
 function lookupAbout(page, vectors, {i, weights, total, largest, whatIf}) {
@@ -269,11 +279,11 @@ function lookupAbout(page, vectors, {i, weights, total, largest, whatIf}) {
     if (special) (kinds[kind] ??= []).push(weight);
   });
   const special = Object.entries(kinds).flatMap(([kind, found]) =>
-    [`, sum over ${found.length} ${kind} `, digits(found.reduce((a, b) => a + b, 0)), " ", lookupDerived()]);
+    [`, sum over ${found.length} ${kind} `, digits(found.reduce((a, b) => a + b, 0)), " ", derivedBadge()]);
   return [
     `${whatIf ? "What if: weight" : "Weight"} of the first token `, digits(weights[0]), ", of the token itself ",
     digits(weights[i] ?? NaN), ...special, ". Scale ", digits(vectors.scale), ", largest score ", digits(largest),
-    ", L = log Σ exp(s) = ", digits(total), ". Queries and keys are the kernel's, with position in them.",
+    ", L = log Σ exp(s) = ", digits(total), `. ${lookupPositions(vectors.position)}`,
     shared.length > 1 ? ` Heads ${shared.join(", ")} share these keys and values.` : "",
   ];
 }
@@ -291,16 +301,17 @@ function lookupShare(weight) {
 }
 
 function lookupHead(vectors, {whatIf, dotsChanged, temperature}) {
-  const column = (name, formula, tried = false) => element("th", {scope: "col"}, name,
+  const column = (name, formula, tried = false, more = null) => element("th", {scope: "col"}, name,
     tried ? element("span", {class: "derived"}, " what if") : null,
-    element("span", {class: "lookup-formula quiet small"}, formula));
-  const scale = `${shownNumber(vectors.scale)}${temperature === 1 ? "" : ` / ${temperature}`}`;
-  return element("thead", {}, element("tr", {}, column("key", "token j"),
-    column("dot product", "q·k = Σ q_c k_c", dotsChanged), column("score", `s = q·k × scale = q·k × ${scale}`, whatIf),
-    column("mask", "may q look at k?"), column("exp(s - max)", "1 at the largest score", whatIf),
-    column("weight", "w = exp(s - L)", whatIf), column("|v|", "√ Σ v_c²"),
-    column("contribution", `w |v W_O|${vectors.valueNorms ? "" : ": needs the model"}`, whatIf),
-    column("running sum", "|Σ w v| down to here", whatIf)));
+    element("span", {class: "lookup-formula quiet small"}, formula, more));
+  const scale = shownNumber(vectors.scale) + (temperature === 1 ? "" : ` / ${temperature}`);
+  const plain = vectors.speeds ? [column("without positions", "q°·k° × scale ", whatIf, derivedBadge()),
+    column("i - j", "positions")] : [];
+  return element("thead", {}, element("tr", {}, column("key", "token j"), column("dot product", "Σ q_c k_c", dotsChanged),
+    column("score", `s = q·k × ${scale}`, whatIf), ...plain, column("mask", "may q look?"),
+    column("exp(s - max)", "largest: 1", whatIf), column("weight", "exp(s - L)", whatIf), column("|v|", "√ Σ v_c²"),
+    column("contribution", vectors.valueNorms ? "w |v W_O|" : "needs the model", whatIf),
+    column("running sum", "|Σ w v|", whatIf)));
 }
 
 function lookupLine(page, line, open, stop, step) {
@@ -310,23 +321,24 @@ function lookupLine(page, line, open, stop, step) {
   key.append(tokenName(page.facts, line.j));
   const mask = element("td", {class: line.allowed ? "" : "quiet"}, line.allowed ? "allowed" : NOT_ALLOWED);
   return element("tr", {class: `${when} ${open ? "chosen" : ""}`}, element("th", {scope: "row"}, key),
-    lookupCell(line.dot), lookupCell(line.score), mask, lookupCell(line.exp), lookupShare(line.weight),
+    lookupCell(line.dot), lookupCell(line.score), ...(line.apart ? [lookupCell(line.plain), element("td", {}, line.apart)] : []),
+    mask, lookupCell(line.exp), lookupShare(line.weight),
     lookupCell(line.valueNorm), lookupCell(line.contribution), lookupCell(line.allowed ? line.length : null));
 }
 
 function lookupTable(page, vectors, found, step) {
-  const {lines, rest, steps} = found, {column} = page.state.get();
+  const {lines, rest, steps} = found, {column} = page.state.get(), more = vectors.speeds ? 2 : 0;
   const words = (count) => `${count} key${count === 1 ? "" : "s"}`;
   const stop = lines.some(({j}) => j === column) ? column : lines[0].j;
   const rows = lines.flatMap((line) => [lookupLine(page, line, line.j === column, line.j === stop, step),
     ...(line.j === column ? [lookupProducts(page, vectors, found.query, line)] : [])]);
   if (rest.keys) rows.push(element("tr", {class: step < steps.length ? "lookup-later" : ""},
-    element("th", {scope: "row"}, `rest: sum of ${words(rest.keys)} `, lookupDerived()), lookupCell(null),
-    lookupCell(null), element("td", {}, "allowed"), lookupCell(rest.exp), lookupShare(rest.weight), lookupCell(null),
-    lookupCell(rest.contribution), lookupCell(steps.at(-1).length)));
+    element("th", {scope: "row"}, `rest: sum of ${words(rest.keys)} `, derivedBadge()),
+    element("td", {colspan: 2 + more}), element("td", {}, "allowed"), lookupCell(rest.exp), lookupShare(rest.weight),
+    lookupCell(null), lookupCell(rest.contribution), lookupCell(steps.at(-1).length)));
   if (rest.barred) rows.push(element("tr", {class: "quiet"},
-    element("th", {scope: "row", colspan: 3}, words(rest.barred)), element("td", {colspan: 6}, NOT_ALLOWED)));
-  const end = element("tr", {}, element("th", {scope: "row", colspan: 5},
+    element("th", {scope: "row", colspan: 3 + more}, words(rest.barred)), element("td", {colspan: 6}, NOT_ALLOWED)));
+  const end = element("tr", {}, element("th", {scope: "row", colspan: 5 + more},
     `${found.whatIf ? "what if: " : ""}the mixture, against the output that the kernel returned`),
     lookupCell(found.mass), element("td", {colspan: 2, class: "number lookup-difference",
       "data-value": exactNumber(found.difference)}, `largest difference ${shownNumber(found.difference)}`),
@@ -340,7 +352,7 @@ function lookupTable(page, vectors, found, step) {
 }
 
 /** A line of the table: the largest products of one dot product by name, and the others summed. */
-function lookupProducts(page, {d, key}, query, {j, dot}) {
+function lookupProducts(page, {d, key, speeds}, query, {j, dot}) {
   const {layer} = lookupNow(page), item = (words, value) => element("li", {}, words, digits(value));
   const products = Array.from(query, (q, c) => ({c, q, k: key[j * d + c], product: q * key[j * d + c]}));
   products.sort((a, b) => Math.abs(b.product) - Math.abs(a.product) || a.c - b.c);
@@ -349,19 +361,19 @@ function lookupProducts(page, {d, key}, query, {j, dot}) {
     item(`number ${c}: ${shownNumber(q)} × ${shownNumber(k)} = `, product));
   if (others.length) items.push(item(`sum of the other ${others.length}: `, rest));
   const go = () => page.state.set({layer: layer - 1, row: j, column: -1});
-  return element("tr", {}, element("td", {colspan: 9, class: "lookup-products"}, "q·k = ", digits(dot),
+  return element("tr", {}, element("td", {colspan: speeds ? 11 : 9, class: "lookup-products"}, "q·k = ", digits(dot),
     ", largest products first:", element("ul", {}, ...items),
     layer ? plainButton(`follow token ${j} into layer ${layer - 1}`, go) : null));
 }
 
 function lookupSteps(page) {
-  const text = element("span", {class: "number", "aria-live": "polite"});
+  const text = element("span", {class: "quiet small number lookup-step", "aria-live": "polite"});
   let now = 0, all = 0;
   const go = (step) => page.state.set({step: step >= all ? "" : String(Math.max(0, step))}, {replace: true});
   return {
     node: element("div", {class: "row", role: "group", "aria-label": "step through the running sum"},
-      plainButton("from nothing", () => go(0)), plainButton("‹ one back", () => go(now - 1)),
-      plainButton("one more ›", () => go(now + 1)), plainButton("all", () => go(all)), text),
+      text, plainButton("from nothing", () => go(0)), plainButton("‹ one back", () => go(now - 1)),
+      plainButton("one more ›", () => go(now + 1)), plainButton("all", () => go(all))),
     show(state, {steps}) {
       all = steps.length;
       now = /^\d+$/.test(state.step ?? "") ? Math.min(all, Number(state.step)) : all;

@@ -1,58 +1,72 @@
 // View 2: one head's matrix by squares of 256 cells on a canvas: exactly how much any token looks at any other.
 
 import {readTile} from "./ask.js";
+import {blockBetween, blockOf, blockPanel} from "./blocks.js";
 import {cellColours, cellHatch, cellInk, cellPicture, cellRuler, cellScaleBar} from "./cells.js";
-import {choiceOf, digits, formOf, noticeOf, plainButton, redrawing} from "./controls.js";
+import {choiceOf, derivedBadge, digits, formOf, noticeOf, plainButton, redrawing} from "./controls.js";
 import {element, fill, themeColour, tokenName} from "./dom.js";
-import {rowOf} from "./exact.js";
+import {matrixFocus} from "./focus.js";
 import {MATRIX_CLOSEST, matrixBound, matrixCell, matrixFrame} from "./frame.js";
-import {lineTable, lineTotal, lineWeights} from "./rows.js";
+import {matrixGestures} from "./gestures.js";
 import {matrixSlice} from "./slices.js";
 
 const MATRIX_SIDE = 256; // cells on a tile's side
 const MATRIX_KEPT = 64; // tiles
 const MATRIX_ASKED = 12; // tiles at once
-const MATRIX_NAMES = {weights: "weight", scores: "score", contributions: "contribution"};
-const MATRIX_KEYS = "Arrow keys move the focused cell, with shift the view; + and - zoom; Enter looks up the row";
+const MATRIX_NAMES = {weights: "weight", mean: "weight", scores: "score", contributions: "contribution"};
+const MATRIX_KEYS = "Arrow keys move the focused cell, with shift they mark a block, Escape clears it; + and - zoom; " +
+  "Enter looks up the row";
 
 export function matrixView(place, page) {
   const {facts, state, facts: {n, m}} = page;
-  const [tiles, pointers] = [new Map(), new Map()];
+  const tiles = new Map();
   let going = new AbortController(); // of this head: what is asked for one that flashed by is dropped, on both sides
   let now = {}; // site, layer, head, what
-  let here = {}; // zoom, left, top, row, column: the address follows a moment later
-  let f = null, sums = null, drag = null, hovered = null, spread = 0, turned = [0, 0], alive = true;
-  let seen = "", drawnAs = "", sumsAs = "", focusAs = "", barAs = "", said = "", turn = 0, commit = 0, focusTimer = 0, asked = 0;
+  let here = {}; // zoom, left, top, row, column, block: the address follows a moment later
+  let f = matrixFrame(facts, here, 640), hovered = null, anchor = null, marking = false, alive = true;
+  let seen = "", drawnAs = "", headAs = "", barAs = "", said = "", commit = 0, asked = 0;
 
   const base = element("canvas", {class: "matrix-cells", tabindex: 0, role: "application", "aria-label": MATRIX_KEYS});
   const overlay = element("canvas", {class: "matrix-overlay", "aria-hidden": "true"});
   const stage = element("div", {class: "matrix-stage"}, base, overlay);
-  const [status, focusStatus, bar, table] = [0, 0, 0, 0].map(() => element("div"));
-  const [readout, words, strips, complaint] = ["readout", "line quiet small", "line quiet small", "line small"]
+  const [status, bar] = [0, 0].map(() => element("div"));
+  const [readout, words, complaint] = ["readout", "line quiet small", "line small"]
     .map((name) => element("p", {class: `matrix-${name}`}));
-  const whats = Object.keys(MATRIX_NAMES).map((what) => [what, what, what === "contributions" && !facts.model]);
+  const focus = matrixFocus(page, () => soon()), sums = blockPanel(page, () => move({block: ""}, "now"));
+  const whats = [["weights", "weights, largest"], ["mean", "weights, mean"], ["scores", "scores"],
+    ["contributions", "contributions", !facts.model]];
   const [whatLabel, whatSelect] = choiceOf("show", whats, (what) => state.set({what}));
-  const goto = element("input", {class: "small matrix-goto", placeholder: "i,j", "aria-label": "row, column", "data-go": true});
+  const more = {"aria-label": "row, column, or a block", "data-go": true};
+  const goto = element("input", {class: "small matrix-goto", placeholder: "i,j or 2-5,0-3", ...more});
   const named = (text, name, onclick) => plainButton(text, onclick, {"aria-label": name});
+  const marker = plainButton("mark a block", () => {
+    marking = !marking;
+    marker.setAttribute("aria-pressed", marking);
+    soon();
+  }, {"aria-pressed": "false"});
   fill(
     place, element("h2", {}, "Exactly how much does each token look at each other one?"),
-    element("p", {class: "quiet"}, "A row is the token that looks, a column the token looked at. " +
-      `Click a cell, drag to move. ${MATRIX_KEYS}.`),
+    element("p", {class: "quiet matrix-line"}, "A row is the token that looks, a column the token looked at. " +
+      "Click a cell, drag to move; drag with shift, or after \"mark a block\", for a block's sums."),
     element("div", {class: "row"}, whatLabel, named("−", "zoom out", () => zoomBy(1)),
       named("+", "zoom in", () => zoomBy(-1)), named("all", "show all", () => move({zoom: undefined, left: 0, top: 0})),
-      formOf(goto, "go", goTo)),
-    complaint, words, stage, readout, strips, status, bar, focusStatus, element("div", {class: "scroll"}, table),
+      formOf(goto, "go", goTo), marker),
+    complaint, words,
+    element("div", {class: "matrix-both"}, readout,
+      element("div", {class: "matrix-picture"}, stage,
+        element("p", {class: "matrix-line quiet small"}, `${MATRIX_KEYS}.`)),
+      element("div", {class: "matrix-beside"}, focus.strips, status, sums.node, bar)),
+    focus.status, focus.table,
   );
   const {soon, stop} = redrawing(stage, draw);
   const headName = () => `${now.site}/${now.layer}/${now.head}`;
   const measure = () => { f = matrixFrame(facts, here, stage.clientWidth || 640); };
   const refuse = noticeOf(page, status, retry);
-  const pointOf = (event) => [event.offsetX * f.ratio - f.left, event.offsetY * f.ratio - f.top];
+  const kindAt = (level) => (now.what === "mean" && level === 0 ? "weights" : now.what); // the mean of one is itself
   const lookUp = () => here.row >= 0 && state.set({...here, view: "lookup"});
-  const apart = ([a, b]) => Math.hypot(a[0] - b[0], a[1] - b[1]);
 
   function tile(z, y, x) {
-    const path = `${page.key}/tile/${headName()}/${now.what}/${z}/${y}/${x}`;
+    const path = `${page.key}/tile/${headName()}/${kindAt(z)}/${z}/${y}/${x}`;
     const found = tiles.get(path) ?? {cells: null, error: null, image: null, paintedAs: ""};
     if (asked >= MATRIX_ASKED && !tiles.has(path)) return found; // drawn anew when one of those has come
     const known = tiles.delete(path);
@@ -87,7 +101,7 @@ export function matrixView(place, page) {
   }
 
   function draw() {
-    if (!alive || !sums) return;
+    if (!alive || !headAs) return;
     measure();
     const found = parts(), as = `${headName()}/${now.what}`;
     const waits = found.some(({tile: {cells, error}}) => !cells && !error);
@@ -101,7 +115,7 @@ export function matrixView(place, page) {
       [canvas.style.width, canvas.style.height] = f.size.map((length) => `${length / f.ratio}px`);
     }
     base.dataset.grid = `${f.left} ${f.top} ${f.cell}`; // where the first cell is, and how wide, in the canvas's own pixels
-    base.style.touchAction = f.across === f.columns && f.down === f.rows ? "pan-x pan-y" : "none";
+    base.style.touchAction = f.across === f.columns && f.down === f.rows && !marking ? "pan-x pan-y" : "none";
     const pen = base.getContext("2d");
     pen.font = `${11 * f.ratio}px ${themeColour("--mono")}`;
     for (const part of found) drawPart(pen, part, cellHatch(pen));
@@ -128,7 +142,7 @@ export function matrixView(place, page) {
   /** Right: rows' sums; below: weight received, by row that may look. Of the tokens that have been in focus. */
   function drawStrip(pen, isRow) {
     const {rgb, at} = cellColours(page, "weights");
-    for (const [token, value] of isRow ? sums.rows : sums.received) {
+    for (const [token, value] of isRow ? focus.sums.rows : focus.sums.received) {
       const k = Math.floor(token / f.step) - (isRow ? f.y : f.x);
       if (k < 0 || k >= (isRow ? f.down : f.across)) continue;
       const place = k * f.cell;
@@ -147,6 +161,7 @@ export function matrixView(place, page) {
   /** On a canvas of its own: the pixels of the matrix stay those of its numbers. */
   function drawFocus() {
     const pen = overlay.getContext("2d");
+    drawBlock(pen);
     const {r, c, rowSeen, columnSeen} = focusPlace();
     const [x, y] = [f.left + c * f.cell, f.top + r * f.cell];
     pen.fillStyle = themeColour("--accent");
@@ -160,12 +175,36 @@ export function matrixView(place, page) {
     tellCell();
   }
 
+  /** A dashed line around the block; where it goes on beyond what is seen, it is open. */
+  function drawBlock(pen) {
+    const block = blockOf(here.block, facts), edge = 3 * f.ratio;
+    if (!block) return;
+    const cellOf = (token) => Math.floor(token / f.step);
+    const side = ([first, last], from) => [cellOf(first) - from, cellOf(last) + 1 - from].map((at) => at * f.cell);
+    const [[top, bottom], [left, right]] = [side(block.rows, f.y), side(block.columns, f.x)];
+    pen.save();
+    pen.beginPath();
+    pen.rect(f.left - edge, f.top - edge, f.across * f.cell + 2 * edge, f.down * f.cell + 2 * edge);
+    pen.clip();
+    for (const [name, wide, dash] of [["--paper", 4, []], ["--accent", 2, [6 * f.ratio, 3 * f.ratio]]]) {
+      Object.assign(pen, {strokeStyle: themeColour(name), lineWidth: wide * f.ratio});
+      pen.setLineDash(dash);
+      pen.strokeRect(f.left + left, f.top + top, right - left, bottom - top);
+    }
+    pen.restore();
+  }
+
+  /** What a drawn cell is of so many weights, scores or contributions. */
+  const ofCell = () => (now.what === "mean" ? "mean" : "largest");
+  const isMean = () => now.what === "mean" && f.level > 0;
+  const derived = () => (isMean() ? [" ", derivedBadge()] : []);
+
   function tellAround(error) {
     const [{step}, name] = [f, MATRIX_NAMES[now.what]];
-    const cells = step > 1 ? `the largest ${name} of ${step} x ${step}, masked ones left out` : `one ${name}`;
+    const cells = step > 1 ? `the ${ofCell()} of ${step} x ${step} ${name}s, masked ones left out` : `one ${name}`;
     const span = (first, count, size) => `${first * step} to ${Math.min(size, (first + count) * step) - 1} of ${size}`;
     fill(words, `Layer ${now.layer}, head ${now.head}. Each cell is ${cells}. Rows ${span(f.y, f.down, n)}, ` +
-      `columns ${span(f.x, f.across, m)}.`);
+      `columns ${span(f.x, f.across, m)}.`, ...derived());
     const as = `${now.what} ${page.scale()} ${themeColour("--paper")}`;
     if (as !== barAs) fill(bar, cellScaleBar(page, (barAs = as) && now.what));
     refuse(error);
@@ -187,57 +226,23 @@ export function matrixView(place, page) {
     const pair = () => element("span", {class: "matrix-pair"}, `row ${row} `, tokenName(facts, row),
       ` looks at column ${column} `, tokenName(facts, column), `: ${name} `, valueAt(0, row, column));
     const drawn = () => element("span", {class: "matrix-block quiet"}, `the drawn cell, rows ${block(row, n)} and columns ` +
-      `${block(column, m)}: largest ${name} `, valueAt(level, row, column));
+      `${block(column, m)}: ${ofCell()} ${name} `, valueAt(level, row, column), ...derived());
     // under the pointer only what is drawn: else its every move would ask for tiles of level 0
     fill(readout, level === 0 || !hovered ? pair() : null, level > 0 ? drawn() : null);
     if (!hovered && readout.querySelector(".number") && readout.textContent !== said) page.say((said = readout.textContent));
   }
 
-  /** The focused row as a table, and the two sums; asked a moment after the focus rests. */
-  function askFocus(again = false) {
-    const {row, column} = here;
-    const as = `${headName()} ${row} ${column}`;
-    if (as === focusAs && !again) return;
-    focusAs = as;
-    const [mine, head] = [++turn, now];
-    clearTimeout(focusTimer);
-    focusTimer = setTimeout(async () => {
-      try {
-        const own = row >= 0 ? await lineWeights(page, head, "row", row) : null;
-        const received = column >= 0 ? (await lineWeights(page, head, "column", column)).weights : null;
-        if (alive && mine === turn) tellFocus(row, column, own, received);
-      } catch (error) {
-        if (alive && mine === turn) page.refuse(focusStatus, error, () => askFocus(true));
-      }
-    }, n > 1024 ? 300 : 80); // of a long text it is work: not for heads that flash by
-  }
-
-  function tellFocus(row, column, own, received) {
-    for (const part of [focusStatus, table, strips]) fill(part);
-    if (own) {
-      const sum = lineTotal(own.weights);
-      sums.rows.set(row, sum);
-      strips.append(`Strip on the right: row ${row} sums to `, digits(sum), ". ");
-      const columns = [{name: "weight", values: own.weights, adds: true}];
-      const norms = own.vectors?.valueNorms;
-      if (own.vectors) columns.push({name: "score", values: rowOf(own.vectors, row).scores});
-      if (norms) columns.push({name: "contribution", values: own.weights.map((weight, j) => weight * norms[j])});
-      fill(table, lineTable(facts, [`Row ${row} `, tokenName(facts, row), " looks at"], columns, row));
-    }
-    if (received) {
-      const [sum, rows] = [lineTotal(received), received.filter((weight) => !Number.isNaN(weight)).length];
-      sums.received.set(column, sum / rows);
-      strips.append(`Strip below: column ${column} receives `, digits(sum), ", a mean of ", digits(sum / rows),
-        ` over the ${rows} rows that may look at it `, element("span", {class: "derived"}, "Derived"));
-    }
-    soon();
+  function tellChosen() {
+    focus.show(now, here.row, here.column);
+    sums.show(now, here.block);
   }
 
   /** At once here, in the address a moment later: moving is faster than browsers let addresses change. */
   function move(changes, at = "later") {
     here = {...here, ...changes};
     hovered = null;
-    askFocus();
+    if ("row" in changes) anchor = null;
+    tellChosen();
     const write = () => {
       commit = 0;
       state.set({...here}, {replace: at !== "now"});
@@ -248,14 +253,14 @@ export function matrixView(place, page) {
     soon();
   }
 
-  /** Focuses a cell and brings it into view. */
-  function choose(row, column, at) {
+  /** Focuses a cell and brings it into view; more: what else changes. */
+  function choose(row, column, at, more = {}) {
     measure(); // it may be asked for before anything is drawn
     [row, column] = [matrixBound(row, n - 1), matrixBound(column, m - 1)];
     const near = (cell, first, count) => Math.min(cell, Math.max(first, cell - count + 1));
     const [x, y] = [near(Math.floor(column / f.step), f.x, f.across), near(Math.floor(row / f.step), f.y, f.down)];
     const moved = (x !== f.x || y !== f.y) && {left: x * f.step, top: y * f.step, zoom: f.zoom};
-    move({row, column, ...moved}, at);
+    move({row, column, ...moved, ...more}, at);
   }
 
   /** Nearer or farther; the token under the point, else the focused cell or the middle, stays where it is. */
@@ -273,27 +278,42 @@ export function matrixView(place, page) {
     if (left !== f.x * f.step || top !== f.y * f.step) move({zoom: f.zoom, left, top});
   }
 
+  /** Marks the block from one cell to another. */
+  const mark = (from, to) => move({block: blockBetween(from, to, f.step, facts)});
+
+  /** To a cell, i,j, or to a block, i-i,j-j. */
   function goTo(text) {
-    const [i, j] = /^\d+\s*[,; ]\s*\d+$/.test(text) ? text.split(/[,; ]+/).map(Number) : [];
-    const wrong = i < n && j < m ? "" : `Write a row from 0 to ${n - 1} and a column from 0 to ${m - 1}, such as 0,0.`;
+    const block = blockOf(text, facts);
+    const wrong = block ? "" : `Write a row from 0 to ${n - 1} and a column from 0 to ${m - 1}, such as 0,0; or, for a ` +
+      "block, the first and the last of each, such as 0-1,0-1.";
     fill(complaint, wrong);
     if (wrong) return page.say(wrong);
-    choose(i, j, "now");
+    choose(block.rows[0], block.columns[0], "now", text.includes("-") ? {block: text} : {});
     base.focus();
   }
 
+  /** From the cell in focus to another one: all between is the block. */
+  function extend(row, column) {
+    const from = anchor ?? {row: here.row, column: here.column};
+    choose(row, column);
+    anchor = from;
+    mark(from, here);
+  }
+
   function key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || !f) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
     const none = here.row < 0 || here.column < 0; // then the first key shows where the focus is
     const [row, column] = [here.row < 0 ? f.y * f.step : here.row, here.column < 0 ? f.x * f.step : here.column];
     const arrow = (dx, dy) => {
-      if (event.shiftKey) pan(f.x + dx * Math.ceil(f.across / 2), f.y + dy * Math.ceil(f.down / 2));
-      else choose(row + (none ? 0 : dy * f.step), column + (none ? 0 : dx * f.step));
+      const to = [row + (none ? 0 : dy * f.step), column + (none ? 0 : dx * f.step)];
+      if (event.shiftKey && !none) extend(...to);
+      else choose(...to);
     };
     const turns = {
       ArrowUp: () => arrow(0, -1), ArrowDown: () => arrow(0, 1), ArrowLeft: () => arrow(-1, 0), ArrowRight: () => arrow(1, 0),
       PageUp: () => choose(row - f.down * f.step, column), PageDown: () => choose(row + f.down * f.step, column),
       Home: () => choose(row, 0), End: () => choose(row, m - 1), Enter: lookUp,
+      ...(here.block && {Escape: () => move({block: ""}, "now")}),
       "+": () => zoomBy(-1), "=": () => zoomBy(-1), "-": () => zoomBy(1),
     };
     if (!Object.hasOwn(turns, event.key)) return;
@@ -302,99 +322,56 @@ export function matrixView(place, page) {
     event.stopPropagation();
   }
 
-  /** The cell at the pointer; in a ruler only its row or its column. */
-  function hit(event) {
-    const [c, r] = pointOf(event).map((length) => Math.floor(length / f.cell));
-    const inside = c < f.across && r < f.down;
-    return {...(inside && r >= 0 && {row: (f.y + r) * f.step}), ...(inside && c >= 0 && {column: (f.x + c) * f.step})};
+  function hover(at) {
+    hovered = at;
+    tellCell();
   }
 
-  function down(event) {
-    if (event.button !== 0 || !f) return;
-    base.setPointerCapture(event.pointerId);
-    pointers.set(event.pointerId, pointOf(event));
-    drag = {from: pointOf(event), x: f.x, y: f.y, moved: pointers.size > 1};
-    if (pointers.size === 2) spread = apart([...pointers.values()]);
-  }
-
-  function over(event) {
-    if (!f) return;
-    const point = pointOf(event);
-    if (pointers.has(event.pointerId)) pointers.set(event.pointerId, point);
-    const [a, b] = pointers.values();
-    if (b) { // pinch
-      const change = apart([a, b]) / spread;
-      if (change > 0.67 && change < 1.5) return;
-      spread = apart([a, b]);
-      zoomBy(change > 1 ? -1 : 1, a.map((at, k) => (at + b[k]) / 2), f.fit);
-    } else if (a && drag) {
-      const [dx, dy] = point.map((at, k) => at - drag.from[k]);
-      drag.moved ||= Math.hypot(dx, dy) > 4 * f.ratio;
-      if (drag.moved) pan(drag.x - Math.round(dx / f.cell), drag.y - Math.round(dy / f.cell));
-    } else if (event.pointerType !== "touch") {
-      const at = event.type === "pointerleave" ? {} : hit(event);
-      hovered = "row" in at && "column" in at ? at : null;
-      tellCell();
-    }
-  }
-
-  function up(event) {
-    const single = pointers.delete(event.pointerId) && drag && !drag.moved && event.type === "pointerup";
-    drag = null;
-    if (!single) return;
-    const at = hit(event);
+  /** A click; meant: a block, from the focused cell to this one. */
+  function tap(at, meant) {
     const [y, x] = [at.row, at.column].map((token) => Math.floor(token / f.step / MATRIX_SIDE));
-    if (y >= 0 && x >= 0 && tile(f.level, y, x).error) retry();
+    if (y >= 0 && x >= 0 && tile(f.level, y, x).error) return retry();
+    if (meant && here.row >= 0 && here.column >= 0) mark(here, at);
     else if ("row" in at || "column" in at) move(at, "now");
   }
 
-  function wheel(event) {
-    if (!f) return;
-    const room = [[f.x, f.columns - f.across], [f.y, f.rows - f.down]];
-    const delta = [event.deltaX, event.deltaY].map((length) => length * (event.deltaMode === 1 ? 16 : 1));
-    const can = delta.some((length, k) => (length < 0 ? room[k][0] > 0 : length > 0 && room[k][0] < room[k][1]));
-    turned = can || event.ctrlKey ? turned.map((length, k) => length + delta[k]) : [0, 0];
-    if (can || event.ctrlKey) event.preventDefault(); // else, at the edge, the page scrolls on
-    const cells = turned.map((length) => Math.trunc((length * f.ratio) / f.cell));
-    if (event.ctrlKey && Math.abs(turned[1]) < 40) return;
-    if (event.ctrlKey) zoomBy(Math.sign(turned[1]), pointOf(event), f.fit);
-    else pan(f.x + cells[0], f.y + cells[1]);
-    turned = turned.map((length, k) => (event.ctrlKey ? 0 : length - (cells[k] * f.cell) / f.ratio));
-  }
-
-  const hear = {keydown: key, pointerdown: down, pointermove: over, pointerup: up, pointercancel: up, pointerleave: over};
-  for (const [name, listener] of Object.entries({...hear, dblclick: lookUp})) base.addEventListener(name, listener);
-  base.addEventListener("wheel", wheel, {passive: false});
+  matrixGestures(base, {frame: () => f, pan, zoomBy: (by, point) => zoomBy(by, point, f.fit), hover, tap, mark,
+    marks: (event) => event.shiftKey || marking});
+  base.addEventListener("keydown", key);
+  base.addEventListener("dblclick", lookUp);
 
   /** What is shown: the cells in view, from their tiles. */
   function slice() {
     measure();
-    return matrixSlice(page, {...now, ...f, name: MATRIX_NAMES[now.what], side: MATRIX_SIDE, parts: parts()});
+    const several = `the ${ofCell()} of ${f.step} x ${f.step} ${MATRIX_NAMES[now.what]}s${isMean() ? " (Derived)" : ""}`;
+    const cell = f.step === 1 ? `one ${MATRIX_NAMES[now.what]}` : several;
+    return matrixSlice(page, {...now, what: kindAt(f.level), ...f, cell, side: MATRIX_SIDE, parts: parts()});
   }
 
   return {
     slice,
-    update({site, layer, head, what, zoom, left, top, row, column}) {
-      if (!commit) here = {zoom, left, top, row: row < n ? row : -1, column: column < m ? column : -1};
+    update({site, layer, head, what, zoom, left, top, row, column, block = ""}) {
+      if (!commit) here = {zoom, left, top, row: row < n ? row : -1, column: column < m ? column : -1, block};
       now = {site, layer, head, what: Object.hasOwn(MATRIX_NAMES, what) ? what : "weights"};
       const sight = JSON.stringify([now, here, page.scale()]);
       if (sight === seen) return;
       seen = sight;
       whatSelect.value = now.what;
-      if (sumsAs !== headName()) {
-        sums = {rows: new Map(), received: new Map()};
+      if (headAs !== headName()) {
         going.abort();
         going = new AbortController();
       }
-      sumsAs = headName();
-      askFocus();
+      headAs = headName();
+      tellChosen();
       soon();
     },
     destroy() {
       alive = false;
       going.abort();
       stop();
-      [commit, focusTimer].forEach((timer) => clearTimeout(timer));
+      focus.forget();
+      sums.forget();
+      clearTimeout(commit);
     },
   };
 }

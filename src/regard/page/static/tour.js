@@ -5,14 +5,14 @@ import {writeState} from "./state.js";
 
 /** What every stop puts back, so that a stop looks the same from before, from after, and from its address alone. */
 const TOUR_PLAIN = {
-  view: "heads", what: "weights", row: -1, column: -1, position: undefined, from: undefined, zoom: undefined,
+  view: "heads", what: "weights", block: "", row: -1, column: -1, position: undefined, from: undefined, zoom: undefined,
   left: undefined, top: undefined, sort: "", step: "", whatif: "", edits: "", space: "", out: "", measure: "",
   order: "", heads: "", direction: "",
 };
 
 /**
  * Each stop: title; text, what it says of this recording (f: its facts, live: whether there is a model to ask); task,
- * something to do; at, where the page goes; more, what else is shown.
+ * something to do; at, where the page goes; more, what else is shown; sees, what of the view must be in sight.
  */
 const STOPS = [
   {title: "Chop", at: () => ({}),
@@ -42,8 +42,9 @@ const STOPS = [
     text: (f) => `Query times key, number by number, summed: the dot product. Divided by the square root of ${f.d} ` +
       `it is the score; a later token is not allowed. The softmax makes positive weights of the scores, which sum ` +
       `to 1: so many shares of each value are mixed.`,
-    task: () => "Below the table press \"from nothing\", then \"one more\": watch the mixture grow. Then lower the " +
-      "temperature (a what if): what becomes of the largest weight?"},
+    sees: ".lookup-work",
+    task: () => "Press \"from nothing\", then \"one more\": watch the mixture grow. Then lower the temperature beside it " +
+      "(a what if): what becomes of the mixture, and of the largest weight?"},
   {title: "One head", at: () => ({view: "matrix"}),
     text: () => "All rows at once: rows look, columns are looked at. The upper right is hatched, because no token " +
       "may see a later one. The first row has no choice: its weight is 1.",
@@ -156,7 +157,11 @@ export function tourPanel(place, page) {
     const again = way && place.querySelector(`[data-way="${way}"]:not([disabled])`);
     (again || place.querySelector("h2")).focus({preventScroll: true});
     if (again) page.say(place.querySelector("h2").textContent);
-    requestAnimationFrame(() => place.firstChild?.scrollIntoView({block: "nearest"})); // when the view below is there
+    requestAnimationFrame(() => { // when the view below is there
+      const {sees} = STOPS[reached()] ?? {};
+      for (const part of [place.firstChild, sees && place.getRootNode().querySelector(sees)])
+        part?.scrollIntoView({block: "nearest"});
+    });
   }
 
   return {
