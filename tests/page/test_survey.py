@@ -16,6 +16,7 @@ from regard.page import studio as studios
 from regard.page.answers import answer, every_question
 from regard.page.studio import Studio
 from regard.page.survey import SHOWN
+from regard.page.widget import answer_of
 from regard.page.worker import Declined, Job, Worker
 
 from ..looking.small import Letters, build, look, text
@@ -135,6 +136,16 @@ def test_each_time_it_goes_on_for_a_moment_until_all_is_measured(studio: Studio,
         second = (await studio.look("abcde", "typing", 1))["key"]
         assert await studio.survey(second, "me", 99) == {"done": COUNT, "of": COUNT}  # measured once, for all
         assert studio.recording(second).survey is found
+
+    run(test)
+
+
+def test_a_notebook_asks_in_the_same_way(studio: Studio) -> None:
+    async def test() -> None:
+        for done in range(1, COUNT + 1):
+            body = await answer_of(studio, "1/survey", {"client": "cell", "number": done})
+            assert json.loads(body) == {"done": done, "of": COUNT}
+        assert (await answer_of(studio, "1/survey")) == answer(studio.recording("1"), "survey").body
 
     run(test)
 
