@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from regard import __version__, words
+from regard.answering import responder, unanswered
 from regard.ending import refusals
 from regard.errors import RegardError
 from regard.opening import SENTENCE, check_tour, open_page, port_of
@@ -26,7 +27,7 @@ from regard.options import (
     setting_option,
     settings_options,
 )
-from regard.streams import answer, asked_lines, on_terminal, prepare, say, shown, tell, utf8, write
+from regard.streams import answer, asked_lines, on_terminal, prepare, say, tell, utf8
 from regard.training.settings import MINUTES, STEPS
 
 BEGAN = time.monotonic()
@@ -65,13 +66,14 @@ def train(paths: tuple[str, ...], plan: bool, json_: bool, base: str | None, out
           fresh: bool, device: str | None, tensorboard: bool, accept_new_data: bool, no_lock: bool,
           encoding: str | None, skip_bad: bool, text_key: str, **given: Any) -> None:  # fmt: skip
     """Train on PATHS: text files, folders of them, .jsonl with "text", - for standard input, or shakespeare, which
-    comes with regard.
+    comes with regard; or pictures in a folder for each class, also in an archive, as IDX files or as arrays.
 
     Every setting that is not given is planned from the data, the minutes and the measured speed; --plan says why.
     The same command again goes on with a run that was stopped.
 
     \b
     regard train shakespeare.txt --minutes 5
+    regard train photos/
     """
     from regard.run import load, request
 
@@ -117,22 +119,22 @@ def train(paths: tuple[str, ...], plan: bool, json_: bool, base: str | None, out
 @option("--seed", metavar="N", help="Of the random numbers.  [default: 0]")
 @as_json
 def predict(run: str, prompts: tuple[str, ...], json_: bool, stop: tuple[str, ...], **options: Any) -> None:
-    """Say what RUN expects after each of PROMPTS, as it comes; without a prompt, ask for lines.
+    """Say what RUN expects after each of PROMPTS, as it comes; without a prompt, ask for lines. Of a run on pictures
+    PROMPTS are their files, and the answer is the classes with their probabilities.
 
     \b
     regard predict runs/shakespeare "To be, or not to be"
+    regard predict runs/photos cat.jpg
     """
     with opened(run) as loaded:
-        from regard.decoding.sample import Sampling
-
-        sampling = Sampling.of_text({**options, "stop": tuple(utf8(text, "--stop") for text in stop)})
+        respond = responder(loaded, {**options, "stop": tuple(utf8(text, "--stop") for text in stop)}, json_)
         loaded.check()  # what is wrong with the run is said before a prompt is asked for
         alone = len(prompts) == 1 and not json_
         done = failed = 0
         for raw in prompts or asked_lines():
             done += 1
             try:
-                respond(loaded, utf8(raw, f"prompt {done:,}"), sampling, json_)
+                respond(utf8(raw, f"prompt {done:,}"), alone)
             except RegardError as error:
                 if alone or error.code == 1:
                     raise
@@ -330,38 +332,6 @@ def origin(run: Any) -> str:
     from regard.run import origin as line
 
     return line(run, BEGAN)
-
-
-def respond(run: Any, prompt: str, sampling: Any, json_: bool) -> None:
-    """What the run says, as it comes; several samples one after another, an empty line between."""
-    began = time.monotonic()
-    if json_:
-        nats: dict[int, list[float]] = {}
-        said = run.samples(prompt, sampling, nats)
-        scores = [said_scores(nats.get(sample, [])) for sample in range(sampling.samples)]
-        output, score = (said[0], scores[0]) if sampling.samples == 1 else (said, scores)
-        seconds = time.monotonic() - began
-        answer({**run.facts, "seconds": seconds, "input": prompt, "output": output, "scores": score})
-    elif sampling.samples > 1:
-        write("\n\n".join(map(shown, run.samples(prompt, sampling))) + "\n")
-    else:
-        for _, text in run.stream(prompt, sampling):
-            write(shown(text))
-        write("\n")
-
-
-def said_scores(nats: list[float]) -> dict[str, float | None]:
-    """How likely the model itself found what was said, whatever the filters left to choose from."""
-    return {"nats_per_token": sum(nats) / len(nats) if nats else None, "tokens": len(nats)}
-
-
-def unanswered(run: Any, raw: bytes | str, error: RegardError, json_: bool) -> None:
-    """A row for the prompt that failed, so that there are as many rows as prompts (C9)."""
-    if not json_:
-        tell(str(error))
-        return
-    given = raw if isinstance(raw, str) else raw.decode(errors="backslashreplace")
-    answer({**run.facts, "seconds": 0.0, "input": given, "output": None, "scores": None, "error": str(error)})
 
 
 def looked(recording: Any, head: tuple[int, int] | None, save: str | None) -> dict[str, Any]:

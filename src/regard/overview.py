@@ -10,7 +10,7 @@ from regard import files
 from regard.errors import RegardError
 from regard.training.folders import DATA, LOG, is_finished
 
-COUNTS = ("documents", "characters", "train_characters", "held_out_characters")
+COUNTS = ("documents", "characters", "train_characters", "held_out_characters", "pictures", "held_out")
 """Of data.json."""
 
 
@@ -41,12 +41,12 @@ def speed_of(end: dict[str, Any] | None) -> dict[str, float]:
 
 
 def trained_on(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
-    """The data's name, and its sizes from data.json."""
+    """The data's name, and its sizes from data.json; those that only decoding told from config.json."""
     try:
         data = json.loads((folder / DATA).read_bytes())
     except (OSError, ValueError):
         data = {}
-    return {"name": config["name"], **{name: data.get(name, 0) for name in COUNTS}}
+    return {"name": config["name"], **{name: data.get(name, 0) for name in COUNTS}, **config.get("counts", {})}
 
 
 def size_of(path: Path) -> int:

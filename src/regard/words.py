@@ -74,7 +74,27 @@ def plan_text(choices: Sequence[Known]) -> str:
 
 
 def scores_text(scores: Known, what: str = "held-out part") -> str:
-    """The run's figures on `what`, then those of the answers that look at nothing."""
+    """The run's figures on `what`, then those of the dumb answers."""
+    return (accuracy_text if "accuracy" in scores else nats_text)(scores, what)
+
+
+SHOWN_CLASSES = 12
+"""Classes that are told one by one; of more, those that are found least."""
+
+
+def accuracy_text(scores: Known, what: str) -> str:
+    """Of classification: which part was right, in all and of each class."""
+    rows = [("this run", scores), *scores["baselines"].items()]
+    figures = [[name, f"{s['accuracy']:.2%}", "-" if s["nats"] is None else f"{s['nats']:.4f}"] for name, s in rows]
+    lines = table([[printable(what), "accuracy", "nats"], *figures], right=(1, 2), squeezed=[0])
+    each = sorted((one["accuracy"], name, one["count"]) for name, one in scores["per_class"].items() if one["count"])
+    told = [f"{printable(name)} {accuracy:.1%} of {count:,}" for accuracy, name, count in each[:SHOWN_CLASSES]]
+    more = f" and {len(each) - len(told):,} more" * (len(each) > len(told))
+    return "\n".join([*lines, *wrap(f"found of each class: {', '.join(told)}{more}", width())])
+
+
+def nats_text(scores: Known, what: str) -> str:
+    """Of language: how surprised it was."""
     head = [printable(what), "nats/token", "bits/byte", "perplexity"]
     rows = [("this run", scores), *scores["baselines"].items()]
     figures = [[name, *(f"{s[key]:,.4f}" for key in ("nats_per_token", "bits_per_byte", "perplexity"))]
@@ -89,14 +109,16 @@ def scores_text(scores: Known, what: str = "held-out part") -> str:
 def trained_text(run: Any, known: Known, sample: str) -> str:
     """What a training ends with: scores, a sample, and what can be done next."""
     path = shell(run.path)
+    language = run.facts["task"] == "language"
+    asked = [f'predict {path} "your words"', f'look {path} "your words" --save heads.svg'] if language else [
+        f"predict {path} picture.jpg"]  # fmt: skip
     length = "steps" if known["steps"] is not None else "minutes"
     lines = [wrap(printable(line), width() - 2) or [""] for line in sample.strip().split("\n")]
     said = "\n".join("  " + part for line in lines for part in line)
     return "\n".join([
         scores_text(known["scores"]), "", "it says:", said, "",
         f"{printable(str(run.path))} is finished: {known['step']:,} steps{speed_text(known)}",
-        f'  regard predict {path} "your words"',
-        f'  regard look {path} "your words" --save heads.svg',
+        *(f"  regard {line}" for line in asked),
         f"  regard train --resume {path} --{length} N   # goes on",
     ])  # fmt: skip
 
@@ -105,6 +127,20 @@ def speed_text(known: Known) -> str:
     """ ", 12,345 tokens/s", of a finished run."""
     ends = "_per_second"
     return "".join(f", {x:,.0f} {name.removesuffix(ends)}/s" for name, x in known.items() if name.endswith(ends))
+
+
+LIKELIEST = 5
+"""Classes that are told of a picture."""
+
+
+def classes_text(picture: str | None, found: Sequence[tuple[str, float]]) -> str:
+    """Of one picture a line a class; of several (picture: which) a line a picture. The rest's probability is summed."""
+    told, rest = found[:LIKELIEST], found[LIKELIEST:]
+    rows = [*told, (f"the other {len(rest):,}", sum(p for _, p in rest))] if len(rest) > 1 else found
+    if picture is None:
+        return "\n".join(table([[f"{p:.4f}", printable(name)] for name, p in rows]))
+    named = ", ".join(f"{printable(name)} {p:.4f}" for name, p in told)
+    return "\n".join(wrap(f"{printable(picture)}: {named}", width()))
 
 
 def exported_text(result: Known) -> str:
@@ -136,14 +172,18 @@ def _facts(known: Known) -> list[tuple[str, str]]:
     made, read = known["model"], known["trained_on"]
     shape = f"{counted(made['layers'], 'layer')} of {counted(made['attention']['heads'], 'head')}"
     numbers = f"{known['parameters']:,} numbers" if known["parameters"] else ""
-    sizes = [f"width {made['width']}", f"{made['vocabulary']:,} tokens", numbers]
+    sizes = [f"width {made['width']}", f"{made['vocabulary']:,} {'classes' if read['pictures'] else 'tokens'}", numbers]
     saved = known["checkpoints"]
-    size = f"{counted(read['characters'], 'character')} in {counted(read['documents'], 'document')}"
+    if read["pictures"]:
+        size = f"{counted(read['pictures'], 'picture')}, {read['held_out']:,} held out"
+    else:
+        size = f"{counted(read['characters'], 'character')} in {counted(read['documents'], 'document')}, "
+        size += f"{read['held_out_characters']:,} held out"
     wanted = f"({known['minutes']:g} minutes given)" if known["minutes"] is not None else f"of {known['steps']:,}"
     return [
         ("run", known["run"]),
         ("what it is", ", ".join(filter(None, [known["task"], shape, *sizes]))),
-        ("trained on", f"{read['name']}: {size}, {read['held_out_characters']:,} held out"),
+        ("trained on", f"{read['name']}: {size}"),
         ("started from", str(known["from"] or "")),
         ("state", f"{known['state']} after step {known['step']:,} {wanted}{speed_text(known)}, seed {known['seed']}"),
         ("checkpoints", f"after step {', '.join(f'{step:,}' for step in saved)}" if saved else "none yet"),
@@ -159,17 +199,21 @@ def runs_text(found: Sequence[Known]) -> str:
     """A line for every run."""
     if not found:
         return "no runs here"
-    rows = [["run", "task", "data", "state", "steps", "nats", "bits", "size"]]
+    rows = [["run", "task", "data", "state", "steps", "nats", "bits", "right", "size"]]
     for known in found:
         if "error" in known:
             continue
         scores = known["scores"] or {}
-        figures = [f"{scores[key]:.4f}" if key in scores else "" for key in ("nats_per_token", "bits_per_byte")]
+        nats, bits = scores.get("nats_per_token", scores.get("nats")), scores.get("bits_per_byte")
+        figures = ["" if one is None else f"{one:.4f}" for one in (nats, bits)]
+        figures.append(f"{scores['accuracy']:.1%}" if "accuracy" in scores else "")
         size = f"{sum(known['bytes'].values()) / 1e6:,.1f} MB"
         rows.append([printable(known["run"]), known["task"], printable(known["trained_on"]["name"]), known["state"],
                      f"{known['step']:,}", *figures, size])  # fmt: skip
-    lines = table(rows, right=(4, 5, 6, 7), squeezed=(2, 0)) if len(rows) > 1 else []
-    lines += ["nats a token and bits a byte of the held-out part"] * bool(lines)
+    used = [at for at in range(len(rows[0])) if any(row[at] for row in rows[1:])]
+    rows = [[row[at] for at in used] for row in rows]
+    lines = table(rows, right=range(4, len(used)), squeezed=(2, 0)) if len(rows) > 1 else []
+    lines += ["of the held-out part: nats a token or example, bits a byte, examples put right"] * bool(lines)
     return "\n".join([*lines, *(known["error"] for known in found if "error" in known)])
 
 

@@ -187,10 +187,9 @@ class _Writing:
         self._check(labels, digests)
         if self.source.held_from == "a tenth":
             parts = np.where(held_out(labels, groups_of(digests)), HELD_OUT, TRAIN).astype(np.uint8)
-        return {"labels": labels, "parts": parts, "digests": digests}, [
-            Notice("pictures skipped as they cannot be read", len(self._bad), tuple(self._bad[:5])),
-            *(notice for notice in self._kinds if notice.count),
-        ]
+        skipped = Notice("pictures skipped as they cannot be read", len(self._bad), tuple(self._bad[:5]))
+        notices = [notice for notice in (skipped, *self._kinds) if notice.count]
+        return {"labels": labels, "parts": parts, "digests": digests}, notices
 
     def _check(self, labels: npt.NDArray[np.int32], digests: npt.NDArray[np.uint64]) -> None:
         shown, classes = self.source.shown, self.source.classes

@@ -48,8 +48,16 @@ class Columns:
                 self.channels = max(self.channels, channels)
         return self.names[first:]
 
-    def told(self, parts: Sequence[str | None], labels: Sequence[str | None] | None) -> None:
-        """Parts and labels of the pictures surveyed last; a picture without a label among labelled ones is left out."""
-        self.parts += parts
-        self.labels += [None] * len(parts) if labels is None else labels
-        self.kept += [labels is None or label is not None for label in labels or [None] * len(parts)]
+    def told(
+        self, parts: Sequence[str | None], labels: Sequence[str | None] | None, kept: Sequence[bool] | None = None
+    ) -> None:
+        """Parts and labels of the pictures surveyed last; a picture without a label among labelled ones is left out.
+
+        kept: which pictures these are of, where some are left out for another reason.
+        """
+        given = iter(zip(parts, labels or [None] * len(parts), strict=True))
+        for keep in kept or [True] * len(parts):
+            part, label = next(given) if keep else (parts[0], None)
+            self.parts.append(part)
+            self.labels.append(label)
+            self.kept.append(keep and (labels is None or label is not None))

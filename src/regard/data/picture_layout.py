@@ -53,6 +53,12 @@ class Layout:
         return [row[self.skip] for row in self.rows]
 
 
+def masks_beside(names: Sequence[str]) -> list[bool]:
+    """Which pictures lie in a folder masks/ beside the folders of parts: they say where things are, and of no class."""
+    tops = [name.partition("/")[0].casefold() for name in names]
+    return [top == "masks" for top in tops] if any(top in PARTS for top in tops) else [False] * len(names)
+
+
 def lay_out(names: Sequence[str], shown: str) -> Layout:
     """The layout of pictures' names, at least one. Raises RegardError for pictures beside the folders of parts."""
     rows = [name.split("/") for name in names]

@@ -12,12 +12,14 @@ from regard.data.picture_arrays import labelled_stacks
 from regard.data.picture_cache import LEAST, too_many
 from regard.data.picture_columns import Columns
 from regard.data.picture_labels import TABLES, labels_beside
-from regard.data.picture_layout import class_names, lay_out, matched, part_in_name
+from regard.data.picture_layout import class_names, lay_out, masks_beside, matched, part_in_name
 from regard.data.picture_sets import OTHERS, Archive, Aside, Loose, Places
 from regard.data.picture_split import HELD_OUT, TRAIN, UNPARTED
 from regard.data.picture_vote import Kind, kind_of
 from regard.data.pictures import PictureSource
 from regard.errors import Notice, RegardError, places
+
+MASKS = "masks passed over"
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,11 @@ def _lay_out(place: Places, aside: Aside, asked: Asked, columns: Columns, own: s
 
     own: the part that the folder's or archive's own name says, where no folder inside does.
     """
-    names, notices = columns.survey(place, aside), list[Notice]()
+    found, notices = columns.survey(place, aside), list[Notice]()
+    masks = masks_beside(found)
+    names = [name for name, mask in zip(found, masks, strict=True) if not mask]
+    if any(masks):
+        notices.append(Notice(MASKS, sum(masks), (f"{place.shown}/masks/",)))
     if names:
         layout = lay_out(names, place.shown)
         table = any(PurePosixPath(name).name in TABLES for name in aside.labels)
@@ -108,7 +114,7 @@ def _lay_out(place: Places, aside: Aside, asked: Asked, columns: Columns, own: s
             labels = beside.of if beside.used else None
         if beside is None or not beside.used:
             aside.passed.setdefault(OTHERS, []).extend(f"{place.shown}/{name}" for name in aside.labels)
-        columns.told(layout.parts or [own] * len(names), labels)
+        columns.told(layout.parts or [own] * len(names), labels, [not mask for mask in masks])
     return [*_counted(aside.passed), *notices]
 
 

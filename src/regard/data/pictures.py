@@ -112,7 +112,7 @@ class PictureSource:
             return "a tenth will be held out"
         if self.held_from == "all":
             return "all are scored"
-        left = f"; {self.left:,} in test/ left for eval" if self.left else ""
+        left = f"; {self.left:,} in test/ left" if self.left else ""
         return f"{train:,} to learn from, {held:,} held out ({self.held_from}){left}"
 
     def _classes_text(self) -> str:

@@ -63,16 +63,20 @@ def choose_size(plan: Plan, sizes: dict[tuple[int, int], int]) -> tuple[int, int
         return height, width
     ratio = float(np.median(np.repeat([h / w for h, w in sizes], list(sizes.values()))))
     ratio = min(max(ratio, 0.5), 2.0)
-    return (round(side * ratio), side) if ratio >= 1 else (side, round(side / ratio))
+    step = 8 if side >= 32 else 1  # so that patches leave no border
+    longer = step * round(max(ratio, 1 / ratio) * side / step)
+    return (longer, side) if ratio >= 1 else (side, longer)
 
 
 def choose_patch(plan: Plan, height: int, width: int) -> None:
     """The smallest side with which the picture is not more than PATCHES tokens; the context follows."""
     short = min(height, width)
     sides = range(min(2, short), short + 1)  # a single pixel says too little to be a token
-    side = next((side for side in sides if (height // side) * (width // side) <= PATCHES), short)
+    enough = [side for side in sides if (height // side) * (width // side) <= PATCHES] or [short]
+    whole = [side for side in enough if height % side == width % side == 0 and side <= 2 * enough[0]]
+    side = (whole or enough)[0]
     tokens = (height // side) * (width // side)
-    side = plan.choose("patch", side, f"cuts {height} x {width} pixels into {tokens} tokens")
+    side = plan.choose("patch", side, f"it cuts {height} x {width} pixels into {tokens} tokens")
     if side > short:
         raise RegardError("--patch", f"{side} pixels are more than the picture's {short}", "give less")
 
@@ -114,7 +118,9 @@ class Prepared:
         chopper = chopper_of(self.decoded, plan.settings)
         plan.choose("context", chopper.n, "tokens of a picture")
         self.kept = {"chopper": chopper.to_json(), "classes": list(self.decoded.classes)}
-        train, held_out = (len(self.decoded.rows(part)) * chopper.n for part in ("train", "held_out"))
+        counts = {part: len(self.decoded.rows(part)) for part in ("train", "held_out")}
+        self.kept["counts"] = {"pictures": sum(counts.values()), **counts}
+        train, held_out = (count * chopper.n for count in counts.values())
         reserve = choose_all(plan, needs_of_pictures(train, held_out, len(self.decoded.classes)), budget, probe)
         config = transformer_config(plan.settings, chopper, len(self.decoded.classes))
         check_sizes(config)  # before anything says that this is a run

@@ -1,0 +1,68 @@
+"""How `predict` answers one prompt: text as it comes, or the classes of a picture; or a JSON object."""
+
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from regard import words
+from regard.errors import RegardError
+from regard.streams import answer, say, shown, tell, write
+
+Respond = Callable[[str, bool], None]
+"""(prompt, whether it is the only one) -> nothing: what is said goes to standard output."""
+
+
+def responder(run: Any, options: Mapping[str, Any], json_: bool) -> Respond:
+    """options: of sampling, as typed. Raises RegardError for those that do not fit the run."""
+    if run.facts["task"] == "classification":
+        for name, value in options.items():
+            if value not in (None, ()):
+                raise RegardError(f"--{name.replace('_', '-')}", "it is for a run on text", "leave it out")
+        return partial(name_classes, run, json_)
+    from regard.decoding.sample import Sampling
+
+    return partial(say_after, run, Sampling.of_text(dict(options)), json_)
+
+
+def name_classes(run: Any, json_: bool, picture: str, alone: bool) -> None:
+    """The classes of a picture's file, the likeliest first."""
+    began = time.monotonic()
+    found = run.predict(picture)
+    if json_:
+        seconds = time.monotonic() - began
+        answer({**run.facts, "seconds": seconds, "input": picture, "output": found[0][0], "scores": dict(found)})
+    else:
+        say(words.classes_text(None if alone else picture, found))
+
+
+def say_after(run: Any, sampling: Any, json_: bool, prompt: str, alone: bool) -> None:
+    """What the run says, as it comes; several samples one after another, an empty line between."""
+    began = time.monotonic()
+    if json_:
+        nats: dict[int, list[float]] = {}
+        said = run.samples(prompt, sampling, nats)
+        scores = [said_scores(nats.get(sample, [])) for sample in range(sampling.samples)]
+        output, score = (said[0], scores[0]) if sampling.samples == 1 else (said, scores)
+        seconds = time.monotonic() - began
+        answer({**run.facts, "seconds": seconds, "input": prompt, "output": output, "scores": score})
+    elif sampling.samples > 1:
+        write("\n\n".join(map(shown, run.samples(prompt, sampling))) + "\n")
+    else:
+        for _, text in run.stream(prompt, sampling):
+            write(shown(text))
+        write("\n")
+
+
+def said_scores(nats: list[float]) -> dict[str, float | None]:
+    """How likely the model itself found what was said, whatever the filters left to choose from."""
+    return {"nats_per_token": sum(nats) / len(nats) if nats else None, "tokens": len(nats)}
+
+
+def unanswered(run: Any, raw: bytes | str, error: RegardError, json_: bool) -> None:
+    """A row for the prompt that failed, so that there are as many rows as prompts (C9)."""
+    if not json_:
+        tell(str(error))
+        return
+    given = raw if isinstance(raw, str) else raw.decode(errors="backslashreplace")
+    answer({**run.facts, "seconds": 0.0, "input": given, "output": None, "scores": None, "error": str(error)})
