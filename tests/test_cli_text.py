@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from regard.run import Run
+from regard.text_run import TextRun
 
 from .conftest import TEXT, Call, read_all
 
@@ -163,7 +163,7 @@ def test_T17_any_prompt_works(call: Call, run: Path) -> None:
 
 def test_text_is_said_as_it_comes(call: Call, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pieces: list[str] = []
-    monkeypatch.setattr("regard.cli.write", pieces.append)
+    monkeypatch.setattr("regard.answering.write", pieces.append)
     assert call("predict", run, "So", "--tokens=12").out == ""
     assert len(pieces) > 6
     monkeypatch.undo()
@@ -173,7 +173,7 @@ def test_text_is_said_as_it_comes(call: Call, run: Path, monkeypatch: pytest.Mon
 HOSTILE = "a\x1b[31m\x07\r\u202e\nb\n"
 
 
-def hostile(self: Run, prompt: str, sampling: Any, nats: Any = None) -> Iterator[tuple[int, str]]:
+def hostile(self: TextRun, prompt: str, sampling: Any, nats: Any = None) -> Iterator[tuple[int, str]]:
     yield from ((sample, character) for character in HOSTILE for sample in range(sampling.samples))
 
 
@@ -182,7 +182,7 @@ def test_T18_generated_text_is_exact_in_a_pipe_and_harmless_on_a_terminal(
 ) -> None:
     from regard.cli import main
 
-    monkeypatch.setattr(Run, "stream", hostile)
+    monkeypatch.setattr(TextRun, "stream", hostile)
     assert call("predict", run, "x").out == HOSTILE + "\n"
     assert call("predict", run, "x", "--json").answer["output"] == HOSTILE
     assert call("predict", run, "x", "--samples=2").out == f"{HOSTILE}\n\n{HOSTILE}\n"

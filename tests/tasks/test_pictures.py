@@ -111,6 +111,11 @@ def test_the_linear_classifier_is_the_ridge_solution_and_finds_what_is_linear() 
     expected = np.linalg.solve(design.T @ design + penalty, design.T @ np.eye(3)[labels])
     np.testing.assert_allclose(linear.weights, expected, atol=1e-5)
     assert (linear(x) == labels).mean() > 0.85
+    p = np.exp(linear.sharpness * linear.scores(x))
+    assert linear.nats(x, labels) == pytest.approx(
+        -np.log((p / p.sum(1, keepdims=True))[np.arange(500), labels]).mean()
+    )
+    assert linear.nats(x, labels) < 0.6 * np.log(3)
 
 
 def test_numbers_that_never_change_do_not_trouble_the_linear_classifier() -> None:

@@ -3,7 +3,8 @@
 Shapes: count examples; features numbers of each; classes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +18,21 @@ RIDGE = 1e-3
 class Linear:
     weights: npt.NDArray[np.float64]
     """(features + 1, classes); the last row is what is added whatever is seen."""
+    sharpness: float = 1.0
+    """What the scores are multiplied with before the softmax that makes probabilities of them."""
+
+    def scores(self, x: Array) -> npt.NDArray[np.float64]:
+        """(count, classes): near 1 where a class is likely, near 0 where not."""
+        found: npt.NDArray[np.float64] = x @ self.weights[:-1] + self.weights[-1]
+        return found
+
+    def nats(self, x: Array, labels: npt.NDArray[np.integer]) -> float:
+        """Of an example, on the mean."""
+        return _nats(self.scores(x), labels, self.sharpness)
 
     def __call__(self, x: Array) -> npt.NDArray[np.int64]:
         """x (count, features) -> (count,) the class with the largest score."""
-        said: npt.NDArray[np.int64] = (x @ self.weights[:-1] + self.weights[-1]).argmax(axis=1)
+        said: npt.NDArray[np.int64] = self.scores(x).argmax(axis=1)
         return said
 
 
@@ -35,4 +47,12 @@ def fit(x: Array, labels: npt.NDArray[np.integer], classes: int) -> Linear:
         answers += part.T @ (np.eye(classes, dtype=np.float32)[labels[start : start + 4096]] - shares)
     gram[np.diag_indices_from(gram)] += RIDGE * max(float(np.trace(gram)) / len(gram), 1e-12)
     weights = np.linalg.solve(gram, answers)
-    return Linear(np.vstack([weights, shares - mean @ weights]))
+    linear = Linear(np.vstack([weights, shares - mean @ weights]))
+    scores, truth = linear.scores(x[:: max(1, len(x) // 4096)]), labels[:: max(1, len(x) // 4096)]
+    return replace(linear, sharpness=min(np.geomspace(0.25, 64, 33).tolist(), key=partial(_nats, scores, truth)))
+
+
+def _nats(scores: npt.NDArray[np.float64], labels: npt.NDArray[np.integer], sharpness: float) -> float:
+    sharp = sharpness * (scores - scores.max(axis=1, keepdims=True))
+    own = np.take_along_axis(sharp, labels[:, None].astype(np.int64), axis=1)[:, 0]
+    return float((np.log(np.exp(sharp).sum(axis=1)) - own).mean())
