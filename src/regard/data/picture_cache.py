@@ -16,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from regard import files
-from regard.data.copies import digest, groups_of
+from regard.data.copies import digest, fields_of
 from regard.data.ordered import in_order
 from regard.data.picture_decode import KINDS, Seen, from_array, see
+from regard.data.picture_facts import Prints, overlap, settle
 from regard.data.picture_sets import Aside, Given
-from regard.data.picture_split import HELD_OUT, TRAIN, held_out
+from regard.data.picture_split import HELD_OUT, TRAIN
 from regard.data.sniff import Unreadable
 from regard.data.spool import RESERVE
 from regard.errors import Notice, RegardError, places
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
 CACHE, PIXELS, FACTS, STAMP = "cache", "pictures.u8", "pictures.safetensors", "pictures.json"
 FORMAT = 1
-LEAST = 64
-"""Pictures without labels that something can be learnt from (P17)."""
+TOGETHER = 1 << 20
+"""Bytes of pictures whose coarse brightness is taken at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +45,13 @@ class Decoded:
     """(count,) the class's number, -1 without labels."""
     parts: npt.NDArray[np.uint8]
     """(count,) TRAIN (0) or HELD_OUT (1)."""
+    copied: npt.NDArray[np.bool_]
+    """(count,) held-out pictures of which training has a copy: the score is also given without them (P11)."""
+    prints: Prints
+    """What tells whether they are the same as others."""
     classes: tuple[str, ...]
     notices: tuple[Notice, ...]
-    """What was skipped or changed while decoding, each with its count."""
+    """What was skipped, changed or found while decoding, each with its count."""
 
     @property
     def height(self) -> int:
@@ -65,6 +70,15 @@ class Decoded:
         if part == "all":
             return np.arange(len(self.labels))
         return np.flatnonzero(self.parts == {"train": TRAIN, "held_out": HELD_OUT}[part])
+
+    def copied_in(self, other: "Decoded") -> npt.NDArray[np.bool_]:
+        """(count of the other,) which of its pictures, of the same size, are copies of one that is learnt from here."""
+        mine = self.rows("train")
+        one, two = self.prints, other.prints
+        both = Prints(np.concatenate([one.digests[mine], two.digests]), np.concatenate([one.fields[mine], two.fields]))
+        parts = np.full(len(both.digests), HELD_OUT, np.uint8)
+        parts[: len(mine)] = TRAIN
+        return overlap(parts, both.groups()[1])[len(mine) :]
 
 
 class _Job(NamedTuple):
@@ -109,16 +123,19 @@ def open_decoded(folder: Path) -> Decoded | None:
         said = json.loads((cache / STAMP).read_bytes())
         shape = tuple(map(int, said["shape"]))
         facts = {name: stored.array for name, stored in files.read_safetensors(cache / FACTS)[0].items()}
-        labels, parts = facts["labels"], facts["parts"]
+        labels, parts, copied = facts["labels"], facts["parts"], facts["copied"].astype(np.bool_)
+        prints = Prints(facts["digests"], facts["fields"])
         whole = (cache / PIXELS).stat().st_size == math.prod(shape) and len(shape) == 4 and min(shape) > 0
-        if said["format"] != FORMAT or not whole or {array.shape for array in (labels, parts)} != {shape[:1]}:
+        if said["format"] != FORMAT or not whole or {array.shape[:1] for array in facts.values()} != {shape[:1]}:
             return None
         pictures = np.memmap(cache / PIXELS, np.uint8, "r", shape=shape)
         notices = tuple(Notice(one["what"], one["count"], tuple(one["places"])) for one in said["notices"])
         classes = tuple(said["classes"])
     except (OSError, ValueError, KeyError, TypeError, RegardError):
         return None
-    return Decoded(pictures=pictures, labels=labels, parts=parts, classes=classes, notices=notices)
+    return Decoded(
+        pictures=pictures, labels=labels, parts=parts, copied=copied, prints=prints, classes=classes, notices=notices
+    )
 
 
 class _Writing:
@@ -130,7 +147,9 @@ class _Writing:
         self.source, self.shape, self.progress = source, shape, progress
         self._bad = list(source.bad)
         self._labels, self._parts = list[int](), list[int]()
+        self._names = list[str]()
         self._digests = bytearray()
+        self._waiting, self._fields = list[npt.NDArray[np.uint8]](), list[npt.NDArray[np.uint8]]()
         self._kinds: list[Notice] = [Notice(kind, 0) for kind in KINDS]
 
     def __call__(self, file: BinaryIO) -> None:
@@ -143,9 +162,13 @@ class _Writing:
                 seen, its = found
                 file.write(seen.pixels.data)
                 self._digests += its
+                self._waiting.append(seen.pixels)
+                if len(self._waiting) * seen.pixels.size > TOGETHER:
+                    self._take_fields()
                 self._labels.append(job.label)
                 self._parts.append(job.part)
-                self._count(seen.kinds, job.given.shown)
+                self._names.append(job.given.name)
+                self._count(seen.kinds, job.given.name)
             if self.progress:
                 self.progress(len(self._labels), source.count)
 
@@ -174,34 +197,29 @@ class _Writing:
             return error
         return seen, digest(seen.pixels)
 
-    def _count(self, kinds: int, shown: str) -> None:
+    def _count(self, kinds: int, name: str) -> None:
         for bit, notice in enumerate(self._kinds):
             if kinds >> bit & 1:
-                named = notice.places if len(notice.places) == 5 else (*notice.places, shown)
+                named = notice.places if len(notice.places) == 5 else (*notice.places, name)
                 self._kinds[bit] = Notice(notice.what, notice.count + 1, named)
 
     def facts(self) -> tuple[dict[str, npt.NDArray[Any]], list[Notice]]:
         """What is known of each picture, and what is said of all. Raises RegardError if they teach nothing."""
         labels, parts = np.array(self._labels, np.int32), np.array(self._parts, np.uint8)
-        digests = np.frombuffer(bytes(self._digests), "<u8").reshape(-1, 2)
-        self._check(labels, digests)
-        if self.source.held_from == "a tenth":
-            parts = np.where(held_out(labels, groups_of(digests)), HELD_OUT, TRAIN).astype(np.uint8)
-        skipped = Notice("pictures skipped as they cannot be read", len(self._bad), tuple(self._bad[:5]))
-        notices = [notice for notice in (skipped, *self._kinds) if notice.count]
-        return {"labels": labels, "parts": parts, "digests": digests}, notices
-
-    def _check(self, labels: npt.NDArray[np.int32], digests: npt.NDArray[np.uint64]) -> None:
-        shown, classes = self.source.shown, self.source.classes
-        gone = [
-            classes[number] for number in np.flatnonzero(np.bincount(labels[labels >= 0], minlength=len(classes)) == 0)
+        prints = Prints(np.frombuffer(bytes(self._digests), "<u8").reshape(-1, 2), self._fields_of_all())
+        parts, copied, said = settle(self.source, labels, parts, prints, self._names)
+        notices = [
+            Notice("pictures skipped as they cannot be read", len(self._bad), tuple(self._bad[:5])),
+            *(notice for notice in self._kinds if notice.count),
+            *said,
         ]
-        if gone and self.source.held_from != "all":
-            raise RegardError(
-                shown, f"no picture of the class {places(gone)} can be read", "repair or remove the class"
-            )
-        if not classes and len(labels) < LEAST and self.source.held_from != "all":
-            what = f"{len(labels):,} pictures without labels can be read, fewer than {LEAST}"
-            raise RegardError(shown, what, "give more")
-        if len(labels) > 1 and (digests == digests[0]).all():
-            raise RegardError(shown, "all its pictures are the same", "give different ones")
+        return {"labels": labels, "parts": parts, "copied": copied, **prints._asdict()}, notices
+
+    def _fields_of_all(self) -> npt.NDArray[np.uint8]:
+        self._take_fields()
+        return np.concatenate(self._fields) if self._fields else np.zeros((0, 1, 1), np.uint8)
+
+    def _take_fields(self) -> None:
+        if self._waiting:
+            self._fields.append(fields_of(np.stack(self._waiting)))
+            self._waiting.clear()

@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from regard.data.decode import Entry
 from regard.data.picture_arrays import labelled_stacks
-from regard.data.picture_cache import LEAST, too_many
+from regard.data.picture_cache import too_many
 from regard.data.picture_columns import Columns
+from regard.data.picture_facts import LEAST
 from regard.data.picture_labels import TABLES, labels_beside
 from regard.data.picture_layout import class_names, lay_out, masks_beside, matched, part_in_name
 from regard.data.picture_sets import OTHERS, Archive, Aside, Loose, Places
@@ -189,7 +190,4 @@ def _numbered(
     classes, notices = class_names(learnt, asked.shown, least=1 if asked.scoring else 2)
     number = matched(classes, named, asked.shown)
     labels = np.array([number[label] for label in named], np.int32)
-    missing = [name for name in classes if number[name] not in set(labels[codes == HELD_OUT].tolist())]
-    if (codes == HELD_OUT).any() and missing:
-        notices.append(Notice("classes without a held-out picture, not measured", len(missing), tuple(missing[:5])))
     return classes, labels, notices

@@ -1,5 +1,6 @@
 """Pictures that were found: how many, of which classes and sizes, which are held out; decoded when a size is known."""
 
+import hashlib
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -72,6 +73,7 @@ class PictureSource:
             "kind": self.kind,
             "files": [described for place in self.places for described in place.described()],
             "classes": list(self.classes),
+            "labels": hashlib.sha256(self.labels.tobytes()).hexdigest(),
             "pictures": self.count,
             "train": int((self.parts == TRAIN).sum()),
             "held_out": int((self.parts == HELD_OUT).sum()),

@@ -1,0 +1,118 @@
+"""What is settled when all pictures are decoded: the copies among them, what is held out, and what is not measured."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from regard.data.copies import Groups, groups_of, nearly
+from regard.data.picture_split import HELD_OUT, TRAIN, held_out
+from regard.errors import Notice, RegardError, places
+
+if TYPE_CHECKING:
+    from regard.data.pictures import PictureSource
+
+LEAST = 64
+"""Pictures without labels that something can be learnt from (P17)."""
+
+FLATTERS = "; warning: the held-out score flatters"
+
+
+class Prints(NamedTuple):
+    """What tells whether pictures are the same, (n, ...) each."""
+
+    digests: npt.NDArray[np.uint64]
+    """(n, 2) equal for equal pixels."""
+    fields: npt.NDArray[np.uint8]
+    """(n, rows, columns) brightness, coarsely (copies.py)."""
+
+    def groups(self) -> tuple[Groups, Groups]:
+        """(n,) each: the same for equal pictures; the same for pictures that are nearly the same."""
+        equal = groups_of(self.digests)
+        return equal, nearly(self.fields, equal)
+
+
+class Settled(NamedTuple):
+    """(n,) each, and what is to be said."""
+
+    parts: npt.NDArray[np.uint8]
+    copied: npt.NDArray[np.bool_]
+    """Held-out pictures of which training has a copy."""
+    notices: list[Notice]
+
+
+def settle(
+    source: "PictureSource", labels: npt.NDArray[np.int32], parts: npt.NDArray[np.uint8], prints: Prints,
+    names: Sequence[str],
+) -> Settled:  # fmt: skip
+    """Of the pictures that could be decoded. Raises RegardError if they teach nothing."""
+    scoring = source.held_from == "all"
+    if not len(labels):
+        raise RegardError(source.shown, "none of its pictures can be read", "give others")
+    if not scoring:
+        _check(source, labels, prints)
+    equal, near = prints.groups()
+    if source.held_from == "a tenth":
+        parts = np.where(held_out(labels, near), HELD_OUT, TRAIN).astype(np.uint8)
+    copied = overlap(parts, near)
+    notices = _conflicts(labels, equal, names)
+    if not scoring:
+        exactly = overlap(parts, equal)
+        notices += [*_overlaps(int((parts == HELD_OUT).sum()), exactly, copied & ~exactly, names)]
+        notices += _not_measured(source.classes, labels[parts == HELD_OUT])
+    return Settled(parts, copied, notices)
+
+
+def overlap(parts: npt.NDArray[np.uint8], groups: Groups) -> npt.NDArray[np.bool_]:
+    """(n,) whether a picture is held out and its group stands in training, too."""
+    learnt = np.zeros(int(groups.max(initial=0)) + 1, np.bool_)
+    learnt[groups[parts == TRAIN]] = True
+    copied: npt.NDArray[np.bool_] = (parts == HELD_OUT) & learnt[groups]
+    return copied
+
+
+def _check(source: "PictureSource", labels: npt.NDArray[np.int32], prints: Prints) -> None:
+    shown, classes = source.shown, source.classes
+    counts = np.bincount(labels[labels >= 0], minlength=len(classes))
+    gone = [name for name, count in zip(classes, counts, strict=True) if not count]
+    if gone:
+        raise RegardError(shown, f"no picture of {places(gone)} can be read", "repair the pictures or remove the class")
+    if not classes and len(labels) < LEAST:
+        raise RegardError(shown, f"only {len(labels)} pictures without labels can be read", f"give at least {LEAST}")
+    if len(labels) > 1 and (prints.digests == prints.digests[0]).all():
+        raise RegardError(shown, "all its pictures are the same", "give different ones")
+
+
+def _conflicts(labels: npt.NDArray[np.int32], equal: Groups, names: Sequence[str]) -> list[Notice]:
+    order = np.lexsort((labels, equal))
+    groups, ordered = equal[order], labels[order]
+    mixed = groups[1:][(groups[1:] == groups[:-1]) & (ordered[1:] != ordered[:-1])]
+    rows = np.flatnonzero(np.isin(equal, mixed))
+    what = "pictures that stand under two classes or more, pixel for pixel; they are not held out by chance"
+    return [Notice(what, len(rows), tuple(names[row] for row in rows[:5]))] if len(rows) else []
+
+
+def _overlaps(
+    held: int, exactly: npt.NDArray[np.bool_], near: npt.NDArray[np.bool_], names: Sequence[str]
+) -> list[Notice]:
+    said = []
+    for found, what in (
+        (exactly, "also stand in training"),
+        (near, "are nearly the same as one in training, or mirrored"),
+    ):
+        rows = np.flatnonzero(found)
+        share = len(rows) / max(held, 1)
+        text = f"of {held:,} held-out pictures {what} ({share:.1%}){FLATTERS if share > 0.01 else ''}"
+        said.append(Notice(text, len(rows), tuple(names[row] for row in rows[:5])))
+    return said
+
+
+def _not_measured(classes: Sequence[str], held: npt.NDArray[np.int32]) -> list[Notice]:
+    there = set(held.tolist())
+    missing = [name for number, name in enumerate(classes) if number not in there]
+    return (
+        [Notice("classes without a held-out picture, not measured", len(missing), tuple(missing[:5]))]
+        if missing
+        else []
+    )
