@@ -51,10 +51,11 @@ def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
 def test_every_heads_numbers_and_every_windows_text_are_the_surveys(survey: Survey) -> None:
     found = told(survey, "survey")
     assert (found["size"], found["tokens"], found["seed"]) == (SIZE, 400, 5)
-    for name in MEASURES:
-        for part in ("mean", "spread", "count"):
-            np.testing.assert_array_equal(found["measures"][name][part], getattr(survey, part)(name))
-    assert found["few"] == survey.few().tolist()
+    for layer, head in np.ndindex(3, 6):
+        for name in MEASURES:
+            for part in ("mean", "spread", "count"):
+                assert found[part][layer][head][name] == getattr(survey, part)(name)[layer, head]
+        assert found["mean"][layer][head]["few"] == survey.few()[layer, head]
     assert len(found["windows"]) == COUNT
     for k, window in enumerate(found["windows"]):
         named = survey.windows.named[k]
@@ -79,8 +80,8 @@ def test_a_number_that_there_is_not_is_null(survey: Survey) -> None:
     values = {name: array.copy() for name, array in survey.values.items()}
     values["induction"][:, 1, 1] = np.nan
     holes = Survey(survey.windows, values, survey.induction_rows)
-    found = told(holes, "survey")["measures"]["induction"]
-    assert (found["mean"][1][1], found["spread"][1][1], found["count"][1][1]) == (None, None, 0)
+    found = told(holes, "survey")
+    assert [found[part][1][1]["induction"] for part in ("mean", "spread", "count")] == [None, None, 0]
     listed = told(holes, "windows/induction/1/1")
     assert listed["strongest"] == []
     assert {value for _, value, _ in listed["random"]} == {None}

@@ -17,16 +17,23 @@ SHOWN = 60
 
 
 def survey(recording: Recording) -> dict[str, Any]:
-    """Of each measure mean, spread and count of every head; and each window, its text whole and its first labels.
+    """Mean, spread and count of every head's measures; and each window, its text whole and its first labels.
 
-    Raises RegardError where nothing was measured yet.
+    mean[layer][head] is like an answer about one text: {measure: number}, and whether induction has few rows. Raises
+    RegardError where nothing was measured yet.
     """
     found = _survey(recording)
-    windows = found.windows
+    windows, few = found.windows, found.few()
+    layers, heads = few.shape
+
+    def of_heads(part: str) -> list[list[dict[str, Any]]]:
+        numbers = {name: getattr(found, part)(name) for name in MEASURES} | {"few": few.tolist()}
+        return [[{name: array[layer][head] for name, array in numbers.items()} for head in range(heads)]
+                for layer in range(layers)]  # fmt: skip
+
     return {
-        "size": windows.size, "tokens": windows.tokens, "seed": windows.seed, "few": found.few(),
-        "measures": {name: {"mean": found.mean(name), "spread": found.spread(name), "count": found.count(name)}
-                     for name in MEASURES},
+        "size": windows.size, "tokens": windows.tokens, "seed": windows.seed,
+        **{part: of_heads(part) for part in ("mean", "spread", "count")},
         "windows": [{"start": windows.starts[k], "text": windows.text(k), "labels": beginning(windows.named[k])}
                     for k in range(len(windows))],
     }  # fmt: skip

@@ -75,8 +75,7 @@ export function headsView(place, page) {
     element("details", {class: "small"}, element("summary", {}, "What the numbers mean"),
       element("p", {}, "Means over those rows of this one text that may look at more than one key (for induction: those " +
         "of them with an earlier occurrence), for one head of one layer. Of held-out text: the mean of such means, each " +
-        "window counted once; a window without such a row is left out. ± is the standard deviation between windows (squares " +
-        "by their count less one); * where all windows together have fewer than 20 rows of induction."),
+        "window once; ± is a sample's standard deviation."),
       element("dl", {class: "heads-terms"}, ...HEADS_NUMBERS.flatMap(([, words, meaning]) =>
         [element("dt", {}, words), element("dd", {}, meaning)]))),
   );
@@ -175,10 +174,10 @@ export function headsView(place, page) {
   /** Puts the heads into their order, and under each its numbers. */
   function arrange(anew) {
     const {sort, order} = now;
-    const as = [sort, order, held.shown()].join(" ");
+    const as = [sort, order, Boolean(held.shown())].join(" ");
     if (!anew && arrangedAs === as) return;
     arrangedAs = as;
-    for (const cell of cells) cell.measures = held.measures(cell) ?? cell.own;
+    for (const cell of cells) cell.measures = held.means(cell) ?? cell.own;
     fill(source, ...held.source());
     const numbers = [...HEADS_NUMBERS].sort(([a], [b]) => (b === sort) - (a === sort)).slice(0, numbersUnder);
     const before = (a, b) => { // heads without the number stand last
@@ -217,7 +216,7 @@ export function headsView(place, page) {
       more > 0 ? `and ${more} more` : "",
       plainButton("see their lines", () => state.set({view: "lines", from: undefined})),
       plainButton("pick none", () => pick([]))] : []));
-    brush.draw({cells, chosen: found, picked: new Set(picked), tokens: held.tokens() ?? m});
+    brush.draw({cells, chosen: found, picked: new Set(picked), tokens: held.shown()?.size ?? m});
   }
 
   const pickedCells = () => headsOf(now.picked, facts).map(([layer, head]) => cells[layer * heads + head]);

@@ -25,14 +25,14 @@ export async function headsSlice(page, {site, zoom, order, across, numbers, over
   const found = await Promise.all(Array.from(order, async (_, k) => {
     const [layer, head] = [Math.floor(k / heads), k % heads], all = await page.ask.json(`${page.key}/measures/${site}/${layer}`);
     const tile = readTile(await page.ask.bytes(`${page.key}/tile/${site}/${layer}/${head}/weights/${zoom}/0/0`));
-    return {layer, head, tile, few: 0, ...(over?.measures({layer, head}) ?? all.find((one) => one.head === head))};
+    return {layer, head, tile, few: 0, ...(over?.means({layer, head}) ?? all.find((one) => one.head === head))};
   }));
   const column = (words) => sliceColumn(words, found.map((one) => one[words] ?? null));
   const cell = step === 1 ? "one weight" : `the largest of ${step} x ${step} weights`;
   const few = sliceColumn("few", found.map((one) => Number(one.few)));
   return {
     name: "heads", title: name || "What each head looks at", under: `${layers} layers of ${heads} heads, ${n} tokens`,
-    facts: {cell, ...over?.facts}, scale: "weights", empty: "there is no such number for this head",
+    facts: {cell}, scale: "weights", empty: "there is no such number for this head",
     words: [`Rows look, columns are looked at: a cell is ${cell}. ${over?.words ?? "Numbers are means over this text's rows"} ` +
       "that may look at more than one key (Derived); few, or *: induction over fewer than 20 rows."],
     columns: [...["layer", "head", ...numbers.map(([measure]) => measure)].map(column), few,
