@@ -1,8 +1,10 @@
 """Small models, hand-written ones whose attention is known in closed form, and what the tests hand to them."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +53,21 @@ def build(config: TransformerConfig = QWEN3, seed: int = 0, sharp: float = 2.0) 
 
 def block(model: Transformer, layer: int) -> Block:
     return cast(Block, model.blocks[layer])
+
+
+@contextmanager
+def before_rotation(model: Transformer) -> Iterator[dict[tuple[str, int], Tensor]]:
+    """What the model itself has for queries and keys when their norm is done: (1, heads or groups, n, d)."""
+    found: dict[tuple[str, int], Tensor] = {}
+
+    def keep(part: str, layer: int) -> Any:
+        return lambda _module, _inputs, output: found.update({(part, layer): output.detach()})
+
+    handles = [getattr(block(model, layer).attention, f"{part}_norm").register_forward_hook(keep(part, layer))
+               for layer in range(model.config.layers) for part in ("query", "key")]  # fmt: skip
+    yield found
+    for handle in handles:
+        handle.remove()
 
 
 def text(n: int, seed: int = 3, vocabulary: int = VOCABULARY) -> Tensor:

@@ -1,8 +1,6 @@
 """What the page computes with: queries and keys turn back into what they were before rotation; blocks as recorded."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -16,28 +14,12 @@ from regard.looking.record import Recording, record
 from regard.model.config import PositionConfig
 from regard.model.mask import Places
 from regard.model.sequence import Sequence
-from regard.model.transformer import Transformer
 from regard.page.answers import answer
 
-from ..looking.small import CONFIGS, QWEN3, block, build, look, named, text
+from ..looking.small import CONFIGS, QWEN3, before_rotation, build, look, named, text
 from .test_answers import arrays
 
 N = 23
-
-
-@contextmanager
-def before_rotation(model: Transformer) -> Iterator[dict[tuple[str, int], Tensor]]:
-    """What the model itself has for queries and keys when their norm is done: (1, heads or groups, n, d)."""
-    found: dict[tuple[str, int], Tensor] = {}
-
-    def keep(part: str, layer: int) -> Any:
-        return lambda _module, _inputs, output: found.update({(part, layer): output.detach()})
-
-    handles = [getattr(block(model, layer).attention, f"{part}_norm").register_forward_hook(keep(part, layer))
-               for layer in range(model.config.layers) for part in ("query", "key")]  # fmt: skip
-    yield found
-    for handle in handles:
-        handle.remove()
 
 
 def turned_back(x: np.ndarray, found: dict[str, Any]) -> np.ndarray:

@@ -24,7 +24,8 @@ export function cellColours(page, what) {
     return {name, ticks: ["-1", "-0.5", "0", "0.5", "1"], rgb: cellDiverging(), count: 255, at, beyond: []};
   }
   const log = page.scale() === "log";
-  const name = `${what === "mean" ? "mean weight" : "weight"}: ${log ? "log10 from 1e-6 to 1 (less, and 0: lowest colour)" : "linear from 0 to 1"}`;
+  const of = what === "mean" ? "mean weight" : "weight";
+  const name = `${of}: ${log ? "log10 from 1e-6 to 1 (less, and 0: lowest colour)" : "linear from 0 to 1"}`;
   const ticks = log ? ["1e-6", "1e-4", "0.01", "1"] : ["0", "0.25", "0.5", "0.75", "1"];
   return {name, ticks, rgb: page.palette, count: 256, at: (weight) => page.colourOf(weight), beyond: []};
 }
@@ -89,7 +90,8 @@ export function cellScaleBar(page, what) {
   const clipped = beyond.map(([index, words]) => element("span", {}, cellBar(rgb, 1, "cells-swatch", index), ` ${words}`));
   return element(
     "figure", {class: "cells-scale small"}, element("figcaption", {class: "quiet"}, name),
-    ...(["weights", "mean"].includes(what) ? [] : [cellBar(rgb, count, "cells-bar"), // that of weights stands at the head of the page
+    // that of weights stands at the head of the page
+    ...(["weights", "mean"].includes(what) ? [] : [cellBar(rgb, count, "cells-bar"),
       element("div", {class: "cells-ticks number"}, ...ticks.map((tick) => element("span", {}, tick)))]),
     element("div", {class: "row quiet"}, ...clipped, element("span", {}, hatched, " masked: not allowed")),
   );

@@ -21,6 +21,12 @@ export function mayLook(vectors, i, j) {
   return vectors.mask === "full" || vectors.allowed[i * vectors.m + j] === 1;
 }
 
+export function dotProduct(a, b) {
+  let sum = 0;
+  for (let c = 0; c < a.length; c++) sum += a[c] * b[c];
+  return sum;
+}
+
 /** The d products q_c k_c and their scaled sum: what enters the softmax. query: another one, where something is tried. */
 export function scoreOf(vectors, i, j, query = null) {
   const {d, key, scale} = vectors;
@@ -30,7 +36,7 @@ export function scoreOf(vectors, i, j, query = null) {
   return dot * scale;
 }
 
-/** A query or key as it was before its rotation: numbers c and c + d / 2 turned back by the model's own float32 angle. */
+/** A query or key before its rotation: numbers c and c + d / 2 turned back by the model's own float32 angle. */
 export function turnedBack({d, speeds, positions, position: {axes}}, x, token) {
   const half = d / 2, found = new Float64Array(d);
   for (let c = 0; c < half; c++) {

@@ -3,7 +3,7 @@
 import {barStrip} from "./bars.js";
 import {asking, choiceOf, derivedBadge, digits, keepFocus, numberCell, plainButton, rovingKeys} from "./controls.js";
 import {element, fill, tokenName} from "./dom.js";
-import {mayLook, mixtureOf, positionsApart, readVectors, rowOf, strongest, turnedBack} from "./exact.js";
+import {dotProduct, mayLook, mixtureOf, positionsApart, readVectors, rowOf, strongest, turnedBack} from "./exact.js";
 import {exactNumber, NOT_ALLOWED, shownNumber} from "./numbers.js";
 import {lookupSlice} from "./slices.js";
 
@@ -42,13 +42,13 @@ export function lookupRow(given, i, asked = {}) {
   const back = vectors.speeds && turnedBack(vectors, query, i);
   const lines = listed.map((j) => {
     const allowed = mayLook(vectors, i, j), valueNorm = lookupLength(value.subarray(j * width, (j + 1) * width));
-    const other = key.subarray(j * d, (j + 1) * d), dot = lookupDot(query, other);
+    const other = key.subarray(j * d, (j + 1) * d), dot = dotProduct(query, other);
     if (allowed) {
       add(j);
       step();
     }
     const line = {j, allowed, dot, score: (dot * scale) / temperature, exp: share(j), weight: weights[j], valueNorm};
-    if (back) line.plain = (lookupDot(back, turnedBack(vectors, other, j)) * scale) / temperature;
+    if (back) line.plain = (dotProduct(back, turnedBack(vectors, other, j)) * scale) / temperature;
     if (back) line.apart = positionsApart(vectors, i, j);
     return {...line, contribution: contributions && contributions[j], at: steps.length, length: lookupLength(sum)};
   });
@@ -89,13 +89,7 @@ function lookupKeys({d, m, key}, keys) {
   return changed;
 }
 
-function lookupDot(a, b) {
-  let sum = 0;
-  for (let c = 0; c < a.length; c++) sum += a[c] * b[c];
-  return sum;
-}
-
-const lookupLength = (vector) => Math.sqrt(lookupDot(vector, vector));
+const lookupLength = (vector) => Math.sqrt(dotProduct(vector, vector));
 
 const lookupLargest = (a, b) => [...a, ...b].reduce((most, x) => Math.max(most, Math.abs(x)), 0);
 
@@ -131,7 +125,8 @@ function lookupWhatIfText({layer, head, i}, {temperature, changes, keys}) {
 
 export function lookupView(place, page) {
   let loaded = null, drawn = "", reached = 0;
-  const notice = element("div"), about = element("p", {class: "quiet small lookup-about"}), end = element("div", {class: "small"});
+  const notice = element("div"), end = element("div", {class: "small"});
+  const about = element("p", {class: "quiet small lookup-about"});
   const table = element("div", {class: "scroll lookup-scroll"});
   const name = (c) => `number ${c}`;
   const choose = (c) => page.state.set({number: c ? String(c) : ""}, {replace: true});
@@ -264,7 +259,7 @@ function lookupControls(page) {
 
 /** How positions come into the scores. */
 function lookupPositions({kind}) {
-  if (kind === "rotary") return "Queries and keys are the kernel's, turned by their positions; q° and k° are those turned back.";
+  if (kind === "rotary") return "Queries and keys are the kernel's, turned by their positions; q° and k°: turned back.";
   if (kind === "none") return "No positions are in these scores.";
   return `Positions (${kind}) are added to the tokens' vectors before layer 0: no column can take them out of a score.`;
 }
@@ -302,14 +297,15 @@ function lookupShare(weight) {
 
 function lookupHead(vectors, {whatIf, dotsChanged, temperature}) {
   const column = (name, formula, tried = false, more = null) => element("th", {scope: "col"}, name,
-    tried ? element("span", {class: "derived"}, " what if") : null,
-    element("span", {class: "lookup-formula quiet small"}, formula, more));
+    element("span", {class: "lookup-formula quiet small"}, formula, more),
+    tried ? element("span", {class: "lookup-formula derived"}, "what if") : null);
   const scale = shownNumber(vectors.scale) + (temperature === 1 ? "" : ` / ${temperature}`);
   const plain = vectors.speeds ? [column("without positions", "q°·k° × scale ", whatIf, derivedBadge()),
     column("i - j", "positions")] : [];
-  return element("thead", {}, element("tr", {}, column("key", "token j"), column("dot product", "Σ q_c k_c", dotsChanged),
-    column("score", `s = q·k × ${scale}`, whatIf), ...plain, column("mask", "may q look?"),
-    column("exp(s - max)", "largest: 1", whatIf), column("weight", "exp(s - L)", whatIf), column("|v|", "√ Σ v_c²"),
+  return element("thead", {}, element("tr", {}, column("key", "token j"),
+    column("dot product", "q·k = Σ q_c k_c", dotsChanged), column("score", `s = q·k × ${scale}`, whatIf), ...plain,
+    column("mask", "may q look?"), column("exp(s - max)", "largest: 1", whatIf),
+    column("weight", "w = exp(s - L)", whatIf), column("|v|", "√ Σ v_c²"),
     column("contribution", vectors.valueNorms ? "w |v W_O|" : "needs the model", whatIf),
     column("running sum", "|Σ w v|", whatIf)));
 }
@@ -320,9 +316,9 @@ function lookupLine(page, line, open, stop, step) {
     class: "plain lookup-key", "data-key": line.j, tabindex: stop ? 0 : -1, "aria-expanded": String(open)});
   key.append(tokenName(page.facts, line.j));
   const mask = element("td", {class: line.allowed ? "" : "quiet"}, line.allowed ? "allowed" : NOT_ALLOWED);
+  const back = line.apart ? [lookupCell(line.plain), element("td", {}, line.apart)] : [];
   return element("tr", {class: `${when} ${open ? "chosen" : ""}`}, element("th", {scope: "row"}, key),
-    lookupCell(line.dot), lookupCell(line.score), ...(line.apart ? [lookupCell(line.plain), element("td", {}, line.apart)] : []),
-    mask, lookupCell(line.exp), lookupShare(line.weight),
+    lookupCell(line.dot), lookupCell(line.score), ...back, mask, lookupCell(line.exp), lookupShare(line.weight),
     lookupCell(line.valueNorm), lookupCell(line.contribution), lookupCell(line.allowed ? line.length : null));
 }
 

@@ -284,8 +284,8 @@ export function matrixView(place, page) {
   /** To a cell, i,j, or to a block, i-i,j-j. */
   function goTo(text) {
     const block = blockOf(text, facts);
-    const wrong = block ? "" : `Write a row from 0 to ${n - 1} and a column from 0 to ${m - 1}, such as 0,0; or, for a ` +
-      "block, the first and the last of each, such as 0-1,0-1.";
+    const wrong = block ? "" : `Write a row from 0 to ${n - 1} and a column from 0 to ${m - 1}, such as 0,0; or, for ` +
+      "a block, the first and the last of each, such as 0-1,0-1.";
     fill(complaint, wrong);
     if (wrong) return page.say(wrong);
     choose(block.rows[0], block.columns[0], "now", text.includes("-") ? {block: text} : {});
@@ -343,8 +343,8 @@ export function matrixView(place, page) {
   /** What is shown: the cells in view, from their tiles. */
   function slice() {
     measure();
-    const several = `the ${ofCell()} of ${f.step} x ${f.step} ${MATRIX_NAMES[now.what]}s${isMean() ? " (Derived)" : ""}`;
-    const cell = f.step === 1 ? `one ${MATRIX_NAMES[now.what]}` : several;
+    const {[now.what]: name} = MATRIX_NAMES, made = isMean() ? " (Derived)" : "";
+    const cell = f.step === 1 ? `one ${name}` : `the ${ofCell()} of ${f.step} x ${f.step} ${name}s${made}`;
     return matrixSlice(page, {...now, what: kindAt(f.level), ...f, cell, side: MATRIX_SIDE, parts: parts()});
   }
 

@@ -43,8 +43,8 @@ const STOPS = [
       `it is the score; a later token is not allowed. The softmax makes positive weights of the scores, which sum ` +
       `to 1: so many shares of each value are mixed.`,
     sees: ".lookup-work",
-    task: () => "Press \"from nothing\", then \"one more\": watch the mixture grow. Then lower the temperature beside it " +
-      "(a what if): what becomes of the mixture, and of the largest weight?"},
+    task: () => "Press \"from nothing\", then \"one more\": watch the mixture grow. Then lower the temperature beside " +
+      "it (a what if): what becomes of the mixture, and of the largest weight?"},
   {title: "One head", at: () => ({view: "matrix"}),
     text: () => "All rows at once: rows look, columns are looked at. The upper right is hatched, because no token " +
       "may see a later one. The first row has no choice: its weight is 1.",
