@@ -77,8 +77,9 @@ class PictureRun(Run):
             other = self._decoded(paths, skip_bad, Path(folder))
             task = classification(own or other, self.config["settings"], Ranks(), self.config["model"], self.chopper)
             examples = PictureExamples(other.pictures, other.labels.astype(np.int64), other.rows("all"), self.chopper)
-            scores = task.count(self.model, examples).scores(self.classes)
-            return {**scores, "baselines": {} if own is None else task.baselines(examples)}
+            if own is None:
+                return {**task.count(self.model, examples).scores(self.classes), "baselines": {}}
+            return task.evaluate_on(self.model, examples, own.copied_in(other))
 
     def _decoded(self, paths: tuple[str | Path, ...], skip_bad: bool, folder: Path) -> "Decoded":
         """Other pictures, their labels numbered as the run's classes are."""

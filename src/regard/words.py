@@ -85,11 +85,14 @@ SHOWN_CLASSES = 12
 def accuracy_text(scores: Known, what: str) -> str:
     """Of classification: which part was right, in all and of each class."""
     rows = [("this run", scores), *scores["baselines"].items()]
-    figures = [[name, f"{s['accuracy']:.2%}", "-" if s["nats"] is None else f"{s['nats']:.4f}"] for name, s in rows]
+    figures = [[name, f"{s['accuracy']:.2%}", f"{s['nats']:.4f}"] for name, s in rows]
     lines = table([[printable(what), "accuracy", "nats"], *figures], right=(1, 2), squeezed=[0])
     each = sorted((one["accuracy"], name, one["count"]) for name, one in scores["per_class"].items() if one["count"])
     told = [f"{printable(name)} {accuracy:.1%} of {count:,}" for accuracy, name, count in each[:SHOWN_CLASSES]]
     more = f" and {len(each) - len(told):,} more" * (len(each) > len(told))
+    if "without_copies" in scores:
+        fresh = scores["without_copies"]
+        lines.append(f"{fresh['accuracy']:.2%} of the {fresh['examples']:,} that were not learnt from, too")
     return "\n".join([*lines, *wrap(f"found of each class: {', '.join(told)}{more}", width())])
 
 

@@ -63,6 +63,8 @@ class Parts:
     held_out: Labelled
     classes: Sequence[str]
     pool: Pool
+    copied: npt.NDArray[np.bool_] | None = None
+    """Which of the held-out examples have a copy among those that are learnt from (P11)."""
 
 
 class Classification:
@@ -109,10 +111,18 @@ class Classification:
 
     def evaluate(self, model: nn.Module) -> dict[str, Any]:
         """The scores on the whole held-out part, and the baselines'."""
-        return self.evaluate_on(model, self.held_out)
+        return self.evaluate_on(model, self.held_out, self.parts.copied)
 
-    def evaluate_on(self, model: nn.Module, examples: Labelled) -> dict[str, Any]:
-        return {**self.count(model, examples).scores(self.classes), "baselines": self.baselines(examples)}
+    def evaluate_on(
+        self, model: nn.Module, examples: Labelled, copied: npt.NDArray[np.bool_] | None = None
+    ) -> dict[str, Any]:
+        """copied: which of them were learnt from; then `without_copies` has the scores of the others."""
+        counts = self.count(model, examples)
+        scores = {**counts.scores(self.classes), "baselines": self.baselines(examples)}
+        if copied is not None and copied.any():
+            others = counts.less(self.count(model, examples.some(copied))).scores(self.classes)
+            scores["without_copies"] = {name: others[name] for name in ("accuracy", "nats", "examples")}
+        return scores
 
     def count(self, model: nn.Module, examples: Labelled) -> Counts:
         """What the model says of examples. Ranks share them; all of them must call this."""

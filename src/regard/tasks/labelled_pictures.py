@@ -56,7 +56,7 @@ def classification(
     whole = PictureExamples(decoded.pictures, decoded.labels.astype(np.int64), decoded.rows("train"), chopper)
     variation = Variation(settings["flip"] == "yes", int(settings["shift"]))
     parts = Parts(replace(whole, variation=variation), replace(whole, rows=decoded.rows("held_out")),
-                  decoded.classes, chopper.pool)  # fmt: skip
+                  decoded.classes, chopper.pool, decoded.copied[decoded.rows("held_out")])  # fmt: skip
 
     def config(chosen: Mapping[str, Any]) -> TransformerConfig:
         if model is None:

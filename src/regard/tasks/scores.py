@@ -29,6 +29,10 @@ class Counts:
         """The inverse of flat."""
         return cls(np.array(flat[:-1]).reshape(classes, classes), flat[-1])
 
+    def less(self, other: "Counts") -> "Counts":
+        """What is left without those."""
+        return Counts(self.confusion - other.confusion, self.total - other.total)
+
     def flat(self) -> list[float]:
         """As numbers that can be added up over ranks."""
         return [*self.confusion.ravel().tolist(), self.total]
