@@ -115,12 +115,13 @@ function surveyWindows(page, numbers) {
     };
     const {tokens, seed, windows: {length}} = survey, words = select.selectedOptions[0].text;
     fill(title, `Layer ${layer}, head ${head}: windows of held-out text`);
-    fill(about, `One lies at a random place in each of ${length} equal parts of ${tokens.toLocaleString("en")} tokens ` +
-      `(seed ${seed}). Numbers are means over a window's rows `, surveyDerived(),
+    fill(about, `One lies at a random place in each of ${length} equal parts of ${tokens.toLocaleString("en")} ` +
+      `tokens (seed ${seed}). Numbers are means over a window's rows `, surveyDerived(),
     by === "induction" ? "; * fewer than 20. " : ". ", page.ask.live ? SURVEY_OPENED : "");
     asked.ask(() => page.ask.json(`${page.key}/windows/${by}/${layer}/${head}`), ({strongest, random}) => {
       const table = (which, rows) => surveyTable(page, survey, words, `${rows.length} ${which}`, rows);
-      keepFocus(lists, () => fill(lists, table("with the largest", strongest), table(`at random (seed ${seed})`, random)));
+      keepFocus(lists, () => fill(lists,
+        table("with the largest", strongest), table(`at random (seed ${seed})`, random)));
     });
   }
   return {node, update, forget: asked.forget};
