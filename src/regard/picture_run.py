@@ -11,6 +11,7 @@ from regard.trained import Run
 
 if TYPE_CHECKING:
     from regard.data.picture_cache import Decoded
+    from regard.look import Look
     from regard.tasks.pictures import Chopper
 
 
@@ -48,6 +49,29 @@ class PictureRun(Run):
         with torch.inference_mode():
             shares = chopper.pool(self.model(tokens), tokens)[0].double().softmax(dim=-1).tolist()
         return sorted(zip(self.classes, shares, strict=True), key=lambda one: -one[1])
+
+    def look(self, picture: str | Path | bytes) -> "Look":
+        """One forward pass over the picture, recorded: queries, keys, values, outputs and streams of every layer.
+
+        Raises RegardError for what is no picture that can be read.
+        """
+        from regard.data.picture_decode import decode_one
+        from regard.look import Look
+        from regard.looking.picture import tokens_of_patches
+        from regard.looking.record import record
+
+        chopper = self.chopper
+        seen = decode_one(picture, chopper.height, chopper.width, chopper.channels)
+        grid, crop = chopper.grid, seen.crop
+        named = tokens_of_patches(grid, chopper.learned, chopper.class_token)
+        done = {"grid": [grid.height, grid.width, grid.patch_height, grid.patch_width],
+                "mean": list(chopper.mean), "deviation": list(chopper.deviation), "size": list(seen.size),
+                "crop": [crop.top, crop.left, crop.height, crop.width]}  # fmt: skip
+        recording = record(self.model, chopper(seen.pixels[None]), named, name=self.facts["run"],
+                           seed=self.facts["seed"], preprocessing=done)  # fmt: skip
+        found = Look(recording.kept, self.model, label=self.classes.__getitem__)
+        found.run = self
+        return found
 
     def evaluate(self, *paths: str | Path, skip_bad: bool = False, encoding: str | None = None,
                  text_key: str = "text") -> dict[str, Any]:  # fmt: skip

@@ -1,0 +1,90 @@
+"""A picture that was looked at: its patches as the model was given them, and what heads look at among them.
+
+The pixels are no copy: they are the recording's own input, joined again. Which token is a patch, and where it lies,
+comes from what was recorded, never from the number of tokens. Shapes: n tokens; patches; height; width; channels.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from regard.errors import RegardError
+from regard.looking.kept import Kept, Tokens
+from regard.looking.record import Recording
+from regard.tokens.patches import Grid, join
+
+Array = npt.NDArray[np.float64]
+
+
+def tokens_of_patches(grid: Grid, learned: int, class_token: bool) -> Tokens:
+    """What the tokens of a picture are called: the class token, registers, then patches by row and column from 0."""
+    kinds = ("class",) * class_token + ("register",) * (learned - class_token) + ("patch",) * grid.n
+    names = [kind if kind == "class" else f"register {k - class_token}" for k, kind in enumerate(kinds[:learned])]
+    names += [f"{row},{column}" for row, column in grid.positions().tolist()]
+    nothing = (0, 0)
+    return Tokens(tuple(range(len(kinds))), (b"",) * len(kinds), tuple(names), (nothing,) * len(kinds), kinds)
+
+
+@dataclass(frozen=True)
+class Picture:
+    pixels: npt.NDArray[np.uint8]
+    """(height, width, channels): exactly what the model saw, without the border that patches leave."""
+    rectangles: npt.NDArray[np.int64]
+    """(patches, 4): top, left, height and width of each, in those pixels."""
+    tokens: npt.NDArray[np.int64]
+    """(patches,) which tokens they are; the others are class and register tokens."""
+    size: tuple[int, int]
+    """Height and width of the whole picture as it came, upright."""
+    crop: tuple[float, float, float, float]
+    """Top, left, height and width of what the model was given of it, in its pixels."""
+    lost: tuple[int, int]
+    """Pixels at the bottom and at the right of what the model was given that lie in no patch."""
+
+    @classmethod
+    def of(cls, recording: Recording) -> Self:
+        """Raises RegardError if it is not one of a picture."""
+        facts = recording.facts.preprocessing
+        if "grid" not in facts:
+            raise RegardError("picture", "the recording is of a text", "look at a picture with a run on pictures")
+        grid, patches = Grid(*facts["grid"]), np.flatnonzero(np.array(recording.tokens.kinds) == "patch")
+        size, crop = facts["size"], facts["crop"]
+        return cls(_pixels(recording.kept, facts, grid, patches), grid.rectangles(), patches, (size[0], size[1]),
+                   (crop[0], crop[1], crop[2], crop[3]), grid.lost)  # fmt: skip
+
+    def masses(self, row: Array, kinds: tuple[str, ...]) -> dict[str, float]:
+        """How much of a row of weights (n,) lies on patches, class and register tokens; they add up to the whole."""
+        found = {kind: float(row[np.array(kinds) == kind].sum()) for kind in ("patch", "class", "register")}
+        return {kind: mass for kind, mass in found.items() if kind in kinds}
+
+    def heaviest(self, row: Array, share: float) -> npt.NDArray[np.bool_]:
+        """(patches,) the smallest set of patches that holds `share` of the mass on patches (Caron et al. 2021, 0.6).
+
+        Of equal weights the earlier patch counts first. row: weights (n,). Raises RegardError for no share of 1.
+        """
+        if not 0 < share <= 1:
+            raise RegardError("share", f"{share:g} is not above 0 and at most 1", "give 0.6, say")
+        on = row[self.tokens]
+        order = np.argsort(-on, kind="stable")
+        before = np.concatenate([[0.0], np.cumsum(on[order])[:-1]])
+        chosen = np.zeros(len(on), dtype=bool)
+        chosen[order] = before < share * on.sum() * (1 - 1e-12)
+        return chosen
+
+    def spread(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """(patches,) one number each -> (height, width), each pixel its patch's: nothing is smoothed."""
+        out = np.zeros(self.pixels.shape[:2], dtype=values.dtype)
+        for value, (top, left, height, width) in zip(values, self.rectangles.tolist(), strict=True):
+            out[top : top + height, left : left + width] = value
+        return out
+
+
+def _pixels(kept: Kept, facts: Mapping[str, Any], grid: Grid, patches: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    vectors = kept.sequence.tokens[0, patches].double().cpu().numpy()
+    channels = len(facts["mean"])
+    joined: npt.NDArray[np.float64] = join(vectors, grid, channels)  # type: ignore[type-var]
+    scaled = joined * np.array(facts["deviation"]) + np.array(facts["mean"])
+    found: npt.NDArray[np.uint8] = np.clip(np.rint(scaled * 255), 0, 255).astype(np.uint8)
+    return found
