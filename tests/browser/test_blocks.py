@@ -1,8 +1,7 @@
-"""Blocks of a matrix, means of squares, what rotation does to a score: the page's numbers, made again in float64."""
+"""Blocks of a matrix and means of its squares, made again in float64; what is in sight together; the address."""
 
 import math
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -17,9 +16,9 @@ from regard.looking.record import Recording
 from regard.page.export import save_page
 
 from ..looking import reference
-from ..looking.small import GPT2, before_rotation, block, build, look, text
+from ..looking.small import block
 from .conftest import Open
-from .planted import at, exact_numbers, go, page_with, settled
+from .planted import at, exact_numbers, go, settled
 
 LAYER, HEAD = 1, 2
 STATE = {"layer": LAYER, "head": HEAD}
@@ -236,6 +235,13 @@ def test_the_edges_of_a_block_are_edited(
         assert float(shown or "nan") == pytest.approx(effect.change[k], abs=1e-6)
 
 
+def test_a_block_of_edges_that_there_is_not_is_left_out_by_name(proven_page: str, open_page: Open) -> None:
+    page = open_page(at(proven_page, view="edits", edits="m:1.2:5-50:0-3;c:1.2:9-5:0;m:1.2:5-9:0-3"))
+    settled(page, "edits")
+    assert page.locator(".edits-list li").count() == 1
+    expect(page.locator(".edits-controls")).to_contain_text("no such place: m:1.2:5-50:0-3, c:1.2:9-5:0")
+
+
 # means
 
 
@@ -284,6 +290,19 @@ def test_the_mean_of_squares_is_a_choice_and_says_so(
     assert page.locator(".matrix-line .derived", has_text="Derived").count() == 1  # the column's mean alone
 
 
+def test_what_is_saved_of_means_says_that_they_are(saved: str, proven: Recording, open_page: Open) -> None:
+    page = open_page(f"{saved}#view=matrix&layer={LAYER}&head={HEAD}&what=mean&zoom=3", offline=True)
+    page.locator(".matrix-cells[data-shows*='/mean '][aria-busy=false]").wait_for()
+    page.locator("[data-save=open]").click()
+    with page.expect_download() as download:
+        page.locator("[data-save=csv]").click()
+    lines = download.value.path().read_text(encoding="utf-8-sig").splitlines()
+    assert "the mean of 8 x 8 weights (Derived)" in " ".join(line for line in lines if line.startswith(("#", '"#')))
+    rows = [line.split(",") for line in lines if line[:1].isdigit()]
+    found = np.array([[float(cell or "nan") for cell in row[2:]] for row in rows])
+    np.testing.assert_allclose(found, proven.overview(LAYER, HEAD, 3, what="mean"), rtol=1e-7)
+
+
 # what is in sight
 
 
@@ -323,64 +342,6 @@ def test_the_tours_fifth_stop_has_temperature_and_running_sum_in_sight_together(
     assert sum_strip.evaluate("canvas => canvas.toDataURL()") != before
     expect(slider).to_be_in_viewport(ratio=1)
     expect(sum_strip).to_be_in_viewport(ratio=1)
-
-
-# positions
-
-
-def column_of(page: Page, name: str) -> list[str]:
-    """A column of the look-up's lines, in position order."""
-    table = page.locator(".lookup-table")
-    table.wait_for()
-    heads = table.locator("thead th").evaluate_all("all => all.map((one) => one.firstChild.textContent)")
-    at_column = heads.index(name)
-    texts: list[str] = table.locator("tbody tr").evaluate_all(
-        "(rows, k) => rows.map((row) => row.children[k]).map((cell) => cell.dataset.value ?? cell.textContent)",
-        at_column,
-    )
-    return texts
-
-
-@pytest.mark.parametrize("whatif", ["", "1.2.25,t0.5"])
-def test_the_score_without_positions_is_that_of_queries_and_keys_before_rotation(
-    proven_page: str, open_page: Open, whatif: str
-) -> None:
-    """The model's own, from its norms' outputs, in float64; beside them the scores that ran, with rotation."""
-    i, model = 25, build()
-    with before_rotation(model) as found:
-        recording = look(model, text(40))
-    query, key = (found[part, LAYER][0, head].double().numpy() for part, head in (("query", HEAD), ("key", HEAD // 3)))
-    scale = recording.kept.call("self", LAYER).scale * (2 if whatif else 1)
-    expected_scores = (key @ query[i]) * scale
-    page = open_page(at(proven_page, view="lookup", **STATE, row=i, sort="position", whatif=whatif))
-    settled(page, "lookup")
-    plain, apart, ran = (column_of(page, name) for name in ("without positions", "i - j", "score"))
-    assert len(plain) == 40
-    np.testing.assert_allclose([float(one) for one in plain], expected_scores, atol=1e-5)
-    assert [int(one) for one in apart] == [i - j for j in range(40)]
-    own = recording.scores(LAYER, HEAD, rows=i)[0] * (2 if whatif else 1)
-    np.testing.assert_allclose([float(one) for one in ran[: i + 1]], own[: i + 1], atol=1e-5)
-    assert np.abs(expected_scores[:i] - own[:i]).max() > 0.1  # rotation does something
-    assert float(plain[i]) == pytest.approx(float(ran[i]), abs=1e-5)  # and nothing at distance 0
-    head = page.locator(".lookup-table thead th", has_text="without positions")
-    assert head.locator(".derived", has_text="Derived").is_visible()
-    assert head.locator(".derived", has_text="what if").count() == (1 if whatif else 0)
-
-
-@pytest.fixture(scope="module")
-def learned() -> Iterator[str]:
-    with page_with(look(build(GPT2), text(12))) as address:
-        yield address
-
-
-def test_positions_that_are_learned_have_no_column_and_the_view_says_why(learned: str, open_page: Open) -> None:
-    page = open_page(at(learned, view="lookup", layer=1, head=1, row=6))
-    settled(page, "lookup")
-    page.locator(".lookup-table").wait_for()
-    assert "without positions" not in page.locator(".lookup-table thead").inner_text()
-    expect(page.locator(".lookup-about")).to_contain_text(
-        "Positions (learned) are added to the tokens' vectors before layer 0"
-    )
 
 
 # the address
