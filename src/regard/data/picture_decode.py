@@ -26,6 +26,9 @@ T = TypeVar("T")
 MOST_PIXELS = 89_478_485
 """Pillow's own limit, above which a picture may be a decompression bomb; never lifted (P2)."""
 
+STRIP = 1 << 20
+"""Pixels of a large picture that are averaged at once."""
+
 # Of a bomb Pillow only warns, up to twice its limit; of metadata that it cannot read it warns, and they are not needed.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -95,7 +98,7 @@ def examine(content: bytes, name: str) -> Header:
     """What the header says; no pixel is decoded. Raises Unreadable, naming the picture and what is wrong with it."""
 
     def look(image: Image.Image) -> Header:
-        height, width = (image.width, image.height) if _orientation(image) >= 5 else (image.height, image.width)
+        width, height = _upright(image)
         return Header(height, width, 1 if image.mode in _GREY else 3)
 
     return _opened(content, name, look)
@@ -158,7 +161,7 @@ def _unreadable(name: str, what: str) -> Unreadable:
 
 
 def _check_png(content: bytes) -> None:
-    """Pillow leaves the sums of a PNG's pixel data unchecked: changed ones would be taken for the picture's."""
+    """Pillow leaves the sums of pixel data unchecked; a wrong bit in their first byte makes it give black, unsaid."""
     place = 8
     while place + 12 <= len(content):
         end = place + 8 + int.from_bytes(content[place : place + 4], "big")
@@ -171,29 +174,17 @@ def _check_png(content: bytes) -> None:
 
 
 def _seen(image: Image.Image, name: str, height: int, width: int, channels: int) -> Seen:
-    kinds, orientation = _kinds_of(image, name), _orientation(image)
-    whole = image.size
-    if (
-        image.format == "JPEG"
-    ):  # the decoder itself averages to a half, quarter or eighth, twice what is needed at least
-        image.draft(image.mode, (2 * max(height, width),) * 2)
+    kinds, orientation, whole = _kinds_of(image, name), _orientation(image), _upright(image)
+    side = 2 * max(height, width)
+    if image.format == "JPEG":  # its decoder itself can average to a half, quarter or eighth
+        image.draft(image.mode, (side, side))
     image.load()
-    if image.format == "TIFF":  # Pillow has turned it while loading
-        whole, turn = image.size, None
-    else:
-        turn = _TURN.get(orientation)
-        whole = whole[::-1] if orientation >= 5 else whole
-    small, square = _smaller(image, 2 * max(height, width))
-    square *= round(max(whole) / max(image.size))  # what the decoder has averaged already
-    small = small if turn is None else small.transpose(turn)
+    small, square = _smaller(image, side)
+    square *= round(max(whole) / max(image.size))  # what the decoder has averaged
+    if orientation > 1 and image.format != "TIFF":  # Pillow turns a TIFF while loading it
+        small = small.transpose(_TURN[orientation])
     crop = _middle(whole[1], whole[0], height, width)
-    box = (crop.left, crop.top, crop.left + crop.width, crop.top + crop.height)
-    if small.size != (width, height) or box != (0, 0, width, height):
-        x0, y0, x1, y1 = (edge / square for edge in box)
-        small = small.resize(
-            (width, height), Image.Resampling.BICUBIC, (x0, y0, min(x1, small.width), min(y1, small.height))
-        )
-    array = _channels(small, channels)
+    array = _channels(_scaled(small, crop, square, height, width), channels)
     kinds |= TURNED if orientation > 1 else 0
     kinds |= SCALED if whole != (width, height) else 0
     kinds |= CUT if 2 * crop.height * crop.width < whole[0] * whole[1] else 0
@@ -201,6 +192,22 @@ def _seen(image: Image.Image, name: str, height: int, width: int, channels: int)
     kinds |= GREYED if channels == 1 and small.mode in ("RGB", "RGBA") else 0
     kinds |= CONSTANT if (array == array[0, 0]).all() else 0
     return Seen(array, crop, (whole[1], whole[0]), kinds)
+
+
+def _scaled(small: Image.Image, crop: Crop, square: int, height: int, width: int) -> Image.Image:
+    """The crop, in pixels of the original, of a picture whose pixel is the mean of a square of them."""
+    box = (crop.left, crop.top, crop.left + crop.width, crop.top + crop.height)
+    if small.size == (width, height) and box == (0, 0, width, height):
+        return small
+    left, top, right, bottom = (edge / square for edge in box)
+    box = (left, top, min(right, small.width), min(bottom, small.height))
+    return small.resize((width, height), Image.Resampling.BICUBIC, box)
+
+
+def _upright(image: Image.Image) -> tuple[int, int]:
+    """Width and height after turning."""
+    turned = image.format != "TIFF" and _orientation(image) >= 5  # Pillow gives the size of a TIFF so
+    return (image.height, image.width) if turned else image.size
 
 
 def _orientation(image: Image.Image) -> int:
@@ -243,12 +250,13 @@ def _smaller(image: Image.Image, side: int) -> tuple[Image.Image, int]:
     square = max(min(image.size) // side, 1)
     if square == 1:
         return _plain(image), 1
-    strip, pieces = 64 * square, list[Image.Image]()
-    for top in range(0, image.height, strip):
-        pieces.append(_plain(image.crop((0, top, image.width, min(top + strip, image.height)))).reduce(square))
+    rows = max(1, STRIP // (image.width * square))  # of squares
+    strips = [(0, top, image.width, min(top + rows * square, image.height))
+              for top in range(0, image.height, rows * square)]  # fmt: skip
+    pieces = [_plain(image.crop(strip)).reduce(square) for strip in strips]
     made = Image.new(pieces[0].mode, (pieces[0].width, sum(piece.height for piece in pieces)))
     for number, piece in enumerate(pieces):
-        made.paste(piece, (0, 64 * number))
+        made.paste(piece, (0, number * rows))
     return made, square
 
 

@@ -14,8 +14,9 @@ def held_out(labels: npt.NDArray[np.int32], groups: npt.NDArray[np.int64]) -> np
     """(count,) whether a picture is held out: a function of the pictures alone, not of their names or order.
 
     labels, (count,), -1 without one; groups, (count,), the same for copies of one picture and ascending with what the
-    picture shows, not with its place (`Copies.groups`). A tenth of each class, at least one of two pictures, at most
-    MOST in all. Copies go together; those under two labels stay in training, and so does a class's only picture.
+    picture shows, not with its place (`Copies.groups`). A tenth of each class, at least one of two pictures; at most
+    MOST in all, or one a class where there are more classes. Copies go together; those under two labels stay in
+    training, and so does a class's only picture.
     """
     order = np.argsort(groups, kind="stable")
     starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
@@ -35,10 +36,14 @@ def held_out(labels: npt.NDArray[np.int32], groups: npt.NDArray[np.int64]) -> np
 
 
 def _quotas(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """How many pictures of each class are held out; the largest classes come first where not all can have one."""
+    """How many pictures of each class are held out; what is too many is taken from the largest."""
     share = min(0.1, MOST / max(int(counts.sum()), 1))
     quotas: npt.NDArray[np.int64] = np.floor(counts * share + 0.5).astype(np.int64)
-    bare = np.flatnonzero((quotas == 0) & (counts >= 2))
-    room = max(MOST - int(quotas.sum()), 0)
-    quotas[bare[np.argsort(-counts[bare], kind="stable")][:room]] = 1
+    quotas[(quotas == 0) & (counts >= 2)] = 1
+    excess = int(quotas.sum()) - MOST
+    for number in np.argsort(-quotas, kind="stable"):
+        if excess > 0:
+            cut = min(excess, int(quotas[number]) - 1)
+            quotas[number] -= cut
+            excess -= cut
     return quotas

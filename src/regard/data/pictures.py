@@ -102,7 +102,11 @@ class PictureSource:
         """What was found, in numbers; at most 80 columns."""
         classes = f"in {len(self.classes):,} classes" if self.classes else "without labels"
         colour = "grey" if self.channels == 1 else "colour"
-        lines = [f": {self.count:,} pictures {classes}", f"  {_sizes_text(self.sizes)}, {colour}; {self._parts_text()}"]
+        lines = [
+            f": {self.count:,} pictures {classes}",
+            f"  {_sizes_text(self.sizes)}, {colour}",
+            f"  {self._parts_text()}",
+        ]
         if self.classes:
             lines.append(f"  {self._classes_text()}")
         room = WIDE - len("read ") - len(lines[0])
@@ -111,10 +115,10 @@ class PictureSource:
     def _parts_text(self) -> str:
         train, held = int((self.parts == TRAIN).sum()), int((self.parts == HELD_OUT).sum())
         if self.held_from == "a tenth":
-            return "a tenth will be held out"
+            return "about a tenth will be held out"
         if self.held_from == "all":
             return "all are scored"
-        left = f"; {self.left:,} in test/ left" if self.left else ""
+        left = f", {self.left:,} left for `regard eval` (test)" if self.left else ""
         return f"{train:,} to learn from, {held:,} held out ({self.held_from}){left}"
 
     def _classes_text(self) -> str:
