@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from regard.training.average import Average, steady
+
 SETTINGS: dict[str, Any] = {
     "batch": 6, "micro_batch": 6, "seed": 1, "average": 0.5, "learning_rate": 0.02, "table_learning_rate": 0.05,
     "weight_decay": 0.0, "warm_up": 1, "cool_down": 0.5, "precision": "float32", "evaluate_every": 5,
@@ -42,6 +44,9 @@ class Small:
     def build(self, settings: Mapping[str, Any]) -> Line:
         torch.manual_seed(int(settings["seed"]))
         return Line(self.dropout)
+
+    def averaged(self, model: nn.Module, settings: Mapping[str, Any]) -> Average:
+        return Average(model, steady(settings["average"]))
 
     def batch(self, ids: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         rows = ids[:, 1]

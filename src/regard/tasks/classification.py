@@ -20,7 +20,7 @@ from regard.model.sequence import Sequence as Tokens
 from regard.model.transformer import Transformer, check_sizes, initialise
 from regard.tasks.linear import fit
 from regard.tasks.scores import Counts
-from regard.training.average import evaluating
+from regard.training.average import Average, evaluating, steady
 from regard.training.ranks import Ranks
 
 QUICK = 512
@@ -93,6 +93,9 @@ class Classification:
 
     def first_weights(self, model: Transformer) -> None:
         initialise(model, self.seed)
+
+    def averaged(self, model: nn.Module, settings: Mapping[str, Any]) -> Average:
+        return Average(model, steady(settings["average"]))
 
     def batch(self, ids: np.ndarray, rng: np.random.Generator) -> tuple[Tokens, Tensor]:
         """(examples as tokens, their classes (batch,)), varied as settings say."""

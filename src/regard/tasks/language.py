@@ -24,7 +24,7 @@ from regard.model.transformer import Transformer, check_sizes, check_way, initia
 from regard.tasks.text_plan import characters_within, choose_context, needs_of_text
 from regard.tasks.text_tokens import CACHE, TOKENIZER, choose_tokens, make_tokenizer, open_tokens, write_tokens
 from regard.tokens.text import TextTokenizer
-from regard.training.average import evaluating
+from regard.training.average import Average, evaluating, steady
 from regard.training.by_time import Budget, choose_all, choose_as_in
 from regard.training.measure import Probe
 from regard.training.plan import Plan
@@ -133,6 +133,9 @@ class Language:
 
     def first_weights(self, model: Transformer) -> None:
         initialise(model, self.seed)
+
+    def averaged(self, model: nn.Module, settings: Mapping[str, Any]) -> Average:
+        return Average(model, steady(settings["average"]))
 
     def batch(self, ids: np.ndarray, rng: np.random.Generator) -> tuple[Sequence, Tensor]:
         """(inputs, targets (batch, n)): each target is the token that follows."""

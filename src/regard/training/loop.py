@@ -12,7 +12,6 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from regard.errors import RegardError
-from regard.training.average import Average
 from regard.training.optimiser import AdamW, Muon, is_hidden_matrix
 from regard.training.ranks import Ranks
 from regard.training.schedule import factor
@@ -42,7 +41,7 @@ class Learner:
     def __init__(self, task: Task, model: nn.Module, examples: int, settings: Mapping[str, Any], ranks: Ranks) -> None:
         self.task, self.settings, self.ranks = task, settings, ranks
         self.model = model.to(ranks.device).train()
-        self.average = Average(self.model, settings["average"])
+        self.average = task.averaged(self.model, settings)
         self.order = Order(examples, settings["batch"], settings["seed"])
         self.called: nn.Module = DistributedDataParallel(self.model) if ranks.count > 1 else self.model
         self.optimisers = optimisers(self.model, settings)
@@ -63,7 +62,7 @@ class Learner:
             optimiser.step()
         for parameter in self.model.parameters():
             parameter.grad = None
-        self.average.update(number)
+        self.average.update(number, progress)
         return Step(number, loss, norm, targets, time.perf_counter() - began)
 
     def check(self, number: int) -> None:

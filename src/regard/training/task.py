@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor, nn
 
+from regard.training.average import Averaged
 from regard.training.settings import Value
 
 
@@ -27,6 +28,9 @@ class Task(Protocol):
 
     def build(self, settings: Mapping[str, Value]) -> nn.Module:
         """A module of these settings, its weights not yet chosen."""
+
+    def averaged(self, model: nn.Module, settings: Mapping[str, Value]) -> Averaged:
+        """The running average of the module's weights: what is evaluated, and what `loss` is given as `average`."""
 
     def batch(self, ids: np.ndarray, rng: np.random.Generator) -> Any:
         """The examples of ids (count, 2), each (epoch, example), as tensors."""
