@@ -29,7 +29,7 @@ class Hostile:
 
 
 def data_of(page: str) -> dict[str, object]:
-    found = re.search(r'<script type="application/json" id="answers">(.*?)</script>', page, re.DOTALL)
+    found = re.search(r'<script type="application/json" id="answers"[^>]*>(.*?)</script>', page, re.DOTALL)
     assert found is not None
     stored: dict[str, object] = json.loads(found[1])
     return stored
@@ -115,8 +115,11 @@ def test_what_is_stored_is_what_a_server_would_say() -> None:
     stored = data_of(export.page_of(recording))
     assert stored["0/facts"] == json.loads(answer(recording, "facts").body)
     assert stored["0/prediction/0/7"] == json.loads(answer(recording, "prediction/0/7").body)
-    one = data_of(export.page_of(recording, head=(1, 2)))
+    opens = export.page_of(recording, head=(1, 2))
+    one = data_of(opens)
     assert {name for name in one if name.startswith("0/vectors")} == {"0/vectors/self/1/2"}
+    assert 'data-at="view=matrix&amp;layer=1&amp;head=2"' in opens
+    assert 'data-at="tour=0"' in export.page_of(recording, head=(1, 2), at="tour=0")
     assert len(one) < len(stored)
 
 

@@ -36,6 +36,8 @@ def page_of(
     most: bytes of its answers. Raises RegardError if there are more.
     """
     every = [(layer, h) for layer in range(recording.layers) for h in range(recording.heads)]
+    if head is not None:
+        at = at or f"view=matrix&layer={head[0]}&head={head[1]}"  # the one head that is there
     stored = collected(
         recording, every_question(recording, every if head is None else [head]), where, head is None, most
     )

@@ -9,6 +9,7 @@ import {linesView} from "./lines.js";
 import {lookupView} from "./lookup.js";
 import {matrixView} from "./matrix.js";
 import {notesOf} from "./notes.js";
+import {counted} from "./numbers.js";
 import {predictionView} from "./prediction.js";
 import {proofPanel} from "./proof.js";
 import {savePanel} from "./save.js";
@@ -68,6 +69,7 @@ export async function openPage(place, {answers, state, first, name, keys = docum
     if (wanted && wanted !== asked) open((asked = wanted)).catch((error) => page.refuse(shell.main, error, null));
     else if (page.facts) shell.show();
   });
+  if (page.facts) shell.show(); // the only head is opened at once: nobody listened yet
   pageKeys(page, shell.root, keys);
   return Object.assign(page, {redraw: shell.redraw, close: shell.close});
 }
@@ -223,7 +225,7 @@ function colourBar(page, scale) {
 
 function footOf(page) {
   const {facts} = page;
-  return (facts.name ? `${facts.name} | ` : "") + `${facts.n} tokens, ${facts.layers} layers of ${facts.heads} heads | ${facts.kernel}, ` +
+  return (facts.name ? `${facts.name} | ` : "") + [counted(facts.n, "token"), counted(facts.layers, "layer")].join(", ") + ` of ${counted(facts.heads, "head")} | ${facts.kernel}, ` +
     `${facts.dtype} | recorded ${facts.made.slice(0, 10)} | regard ${facts.version}, torch ${facts.torch}`;
 }
 

@@ -24,6 +24,9 @@ export function exactNumber(value) {
   return Number.isNaN(value) ? NOT_ALLOWED : value.toPrecision(9);
 }
 
+/** 1 head, 2 heads. */
+export const counted = (count, noun) => `${count} ${noun}` + (count === 1 ? "" : "s");
+
 export function percent(share) {
   return `${(100 * share).toFixed(share >= 0.0995 || share === 0 ? 0 : 1)} %`;
 }

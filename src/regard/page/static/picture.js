@@ -2,6 +2,7 @@
 
 import {cellColours, cellInk, cellPicture} from "./cells.js";
 import {element, INKS, onPaper, shortened} from "./dom.js";
+import {counted} from "./numbers.js";
 
 export const PICTURE_VECTOR = 200 * 200; // cells of a picture up to which each is a shape
 const PICTURE_FONT = "'Helvetica Neue', Helvetica, Arial, 'DejaVu Sans', sans-serif";
@@ -160,7 +161,7 @@ function pictureLines(text, size, width) {
 /** Provenance in one line. */
 function originOf(facts) {
   const at = facts.head !== undefined && `layer ${facts.layer}, head ${facts.head}`, id = (hash) => hash.slice(0, 12);
-  return [facts.name, `recording ${id(facts.recording)}`, `model ${id(facts.model)}`, `${facts.site} attention`, at, `${facts.tokens} tokens`,
+  return [facts.name, `recording ${id(facts.recording)}`, `model ${id(facts.model)}`, `${facts.site} attention`, at, counted(facts.tokens, "token"),
     facts.scale, `edits ${facts.edits}`, `recorded ${facts.recorded.slice(0, 10)}`, `saved ${facts.saved.slice(0, 10)}`,
     `regard ${facts.regard}, torch ${facts.torch}`].filter(Boolean).join(" | ");
 }

@@ -48,7 +48,7 @@ export function savePanel(page, viewOf) {
   /** How the same is made again. */
   function tell() {
     const {command, address} = saveAgain(page), code = (text) => element("code", {class: "save-code"}, plainText(text, 400));
-    fill(made, "Made again by ", code(command), "; there at the address ", code(`#${address}`));
+    fill(made, "Made again by ", code(command), ...(address ? ["; there at the address ", code(`#${address}`)] : []));
   }
 
   async function save(kind) {

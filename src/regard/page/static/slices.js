@@ -5,8 +5,8 @@ import {barsDrawn} from "./bars.js";
 import {cellColours} from "./cells.js";
 import {INKS} from "./dom.js";
 import {matrixCell} from "./frame.js";
-import {shortNumber, shownNumber} from "./numbers.js";
-import {PICTURE_VECTOR, plainText, svgCells, svgPen, svgTag, svgText, tableBody, textWidth} from "./picture.js";
+import {counted, shortNumber, shownNumber} from "./numbers.js";
+import {PICTURE_VECTOR, plainText, svgBox, svgCells, svgPen, svgTag, svgText, tableBody, textWidth} from "./picture.js";
 
 const SLICE_MASKED = "not allowed (masked), which is not the number 0";
 const sliceTokens = ({facts: {tokens: {labels}}}, places) => places.map((at) => labels[at] ?? "");
@@ -24,31 +24,36 @@ export async function headsSlice(page, {site, zoom, order, across, numbers, over
   const {layers, heads, n, name} = page.facts, step = 2 ** zoom;
   const found = await Promise.all(Array.from(order, async (_, k) => {
     const [layer, head] = [Math.floor(k / heads), k % heads], all = await page.ask.json(`${page.key}/measures/${site}/${layer}`);
-    const tile = readTile(await page.ask.bytes(`${page.key}/tile/${site}/${layer}/${head}/weights/${zoom}/0/0`));
+    const tile = await page.ask.bytes(`${page.key}/tile/${site}/${layer}/${head}/weights/${zoom}/0/0`).then(readTile, (error) => {
+      if (page.ask.live) throw error; // a saved page may hold one head alone
+      return null;
+    });
     return {layer, head, tile, few: 0, ...(over?.means({layer, head}) ?? all.find((one) => one.head === head))};
   }));
   const column = (words) => sliceColumn(words, found.map((one) => one[words] ?? null));
   const cell = step === 1 ? "one weight" : `the largest of ${step} x ${step} weights`;
-  const few = sliceColumn("few", found.map((one) => Number(one.few)));
+  const few = sliceColumn("few", found.map((one) => Number(one.few))), missing = found.filter(({tile}) => !tile).length;
   return {
-    name: "heads", title: name || "What each head looks at", under: `${layers} layers of ${heads} heads, ${n} tokens`,
+    name: "heads", title: name || "What each head looks at", under: [counted(layers, "layer"), "of", `${counted(heads, "head")},`, counted(n, "token")].join(" "),
     facts: {cell}, scale: "weights", empty: "there is no such number for this head",
     words: [`Rows look, columns are looked at: a cell is ${cell}. ${over?.words ?? "Numbers are means over this text's rows"} ` +
-      "that may look at more than one key (Derived); few, or *: induction over fewer than 20 rows."],
+      "that may look at more than one key (Derived); few, or *: induction over fewer than 20 rows." +
+      (missing ? ` The pictures of ${counted(missing, "head")} are not in this saved page.` : "")],
     columns: [...["layer", "head", ...numbers.map(([measure]) => measure)].map(column), few,
       ...(over?.columns ?? []).map(([name, of]) => sliceColumn(name, found.map(of)))],
-    draw: () => headsBody(page, order.map((k) => found[k]), Math.min(across, found.length), numbers),
+    draw: () => headsBody(page, order.map((k) => found[k]), Math.min(across, found.length), numbers, step),
   };
 }
 
-function headsBody(page, shown, across, numbers) {
-  const {rows, columns} = shown[0].tile, cell = Math.max(1, Math.min(12, Math.floor(128 / Math.max(rows, columns))));
+function headsBody(page, shown, across, numbers, step) {
+  const [rows, columns] = [page.facts.n, page.facts.m].map((size) => Math.ceil(size / step)), room = Math.max(128, Math.min(480, 780 / across - 24));
+  const cell = Math.max(1, Math.min(24, Math.floor(room / Math.max(rows, columns)))); // few heads are drawn large
   const [wide, high] = [Math.max(108, columns * cell) + 24, rows * cell + 40 + 14 * numbers.length];
   const scale = cellColours(page, "weights"), vector = shown.length * rows * columns <= PICTURE_VECTOR;
   const inside = shown.map((one, k) => {
     const [x, y] = [(k % across) * wide, Math.floor(k / across) * high], name = `layer ${one.layer}, head ${one.head}`;
-    return svgText(x, y + 10, name, 11, INKS.quiet) + svgCells(x, y + 16, [cell, cell], one.tile, scale, name, vector) +
-      numbers.map(([measure, words], line) => {
+    return svgText(x, y + 10, name, 11, INKS.quiet) + (one.tile ? svgCells(x, y + 16, [cell, cell], one.tile, scale, name, vector) :
+      svgBox(x, y + 16, columns * cell, rows * cell, INKS.pale) + svgText(x + 6, y + 34, "not in this page", 11, INKS.quiet)) + numbers.map(([measure, words], line) => {
         const at = y + rows * cell + 32 + 14 * line, few = measure === "induction" && one.few ? "*" : "";
         return svgText(x, at, words, 10.5, INKS.quiet) + svgText(x + 108, at, shortNumber(one[measure] ?? null) + few, 10.5, INKS.ink, "end");
       }).join("");
