@@ -122,6 +122,11 @@ class Recording:
         return next(iter(self.kept.calls.values())).heads
 
     @property
+    def is_picture(self) -> bool:
+        """Whether it is of a picture, whose tokens are patches (picture.py), and not of a text."""
+        return "grid" in self.facts.preprocessing
+
+    @property
     def model_hash(self) -> str:
         """SHA-256 of the weights that ran. Raises RegardError if the model was changed before this was first asked."""
         if self._known_hash is None:
@@ -146,9 +151,12 @@ class Recording:
         return self.proof.badge if self.proof is not None else "Not proven: the proof has not run yet"
 
     def name_of(self, token: int) -> str:
-        """What a token of the vocabulary is called: by the tokenizer, else as in the input, else by its number."""
+        """What one of the vocabulary is called: by the tokenizer, as a class, as in the input, or by its number."""
         if self.label is not None:
             return self.label(token)
+        if self.is_picture:
+            classes = self.facts.preprocessing.get("classes") or ()
+            return str(classes[token]) if token < len(classes) else f"#{token}"
         ids = self.tokens.ids
         return self.tokens.labels[ids.index(token)] if token in ids else f"#{token}"
 

@@ -163,10 +163,13 @@ def _tokens(values: Mapping[str, Any]) -> Tokens:
 
 def _facts(values: Mapping[str, Any]) -> Facts:
     facts = Facts(**values)
-    for text in (facts.version, facts.torch, facts.made, facts.name):
-        _text(text)
     if not isinstance(facts.config, dict) or not isinstance(facts.preprocessing, dict):
         raise ValueError("config and preprocessing are not objects")
+    classes = facts.preprocessing.get("classes", [])
+    if not isinstance(classes, list):
+        raise ValueError("classes are no list")
+    for text in (facts.version, facts.torch, facts.made, facts.name, *classes):
+        _text(text)
     return facts
 
 
