@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from regard.errors import Notice, RegardError
+from regard.errors import Notice, RegardError, printable
 from regard.trained import Run
 
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 
 class PictureRun(Run):
+    takes = "picture"
+    """What it is asked about."""
+
     @cached_property
     def chopper(self) -> "Chopper":
         """How a picture becomes tokens."""
@@ -45,9 +48,9 @@ class PictureRun(Run):
 
         chopper = self.chopper
         seen = decode_one(picture, chopper.height, chopper.width, chopper.channels)
-        tokens = chopper(seen.pixels[None])
+        tokens, model = chopper(seen.pixels[None]), self.model  # loaded out here, or it could not be looked at
         with torch.inference_mode():
-            shares = chopper.pool(self.model(tokens), tokens)[0].double().softmax(dim=-1).tolist()
+            shares = chopper.pool(model(tokens), tokens)[0].double().softmax(dim=-1).tolist()
         return sorted(zip(self.classes, shares, strict=True), key=lambda one: -one[1])
 
     def look(self, picture: str | Path | bytes) -> "Look":
@@ -55,7 +58,7 @@ class PictureRun(Run):
 
         Raises RegardError for what is no picture that can be read.
         """
-        from regard.data.picture_decode import decode_one
+        from regard.data.picture_decode import KINDS, SCALED, decode_one
         from regard.look import Look
         from regard.looking.picture import tokens_of_patches
         from regard.looking.record import record
@@ -64,12 +67,16 @@ class PictureRun(Run):
         seen = decode_one(picture, chopper.height, chopper.width, chopper.channels)
         grid, crop = chopper.grid, seen.crop
         named = tokens_of_patches(grid, chopper.learned, chopper.class_token)
-        done = {"grid": [grid.height, grid.width, grid.patch_height, grid.patch_width],
-                "mean": list(chopper.mean), "deviation": list(chopper.deviation), "size": list(seen.size),
-                "crop": [crop.top, crop.left, crop.height, crop.width]}  # fmt: skip
+        done = [what for bit, what in enumerate(KINDS) if seen.kinds & ~SCALED & 1 << bit]
+        for what in done:
+            self.notice(what, 1)
+        facts = {"grid": [grid.height, grid.width, grid.patch_height, grid.patch_width],
+                 "mean": list(chopper.mean), "deviation": list(chopper.deviation), "size": list(seen.size),
+                 "crop": [crop.top, crop.left, crop.height, crop.width], "class_token": chopper.class_token,
+                 "classes": [printable(name) for name in self.classes], "done": done}  # fmt: skip
         recording = record(self.model, chopper(seen.pixels[None]), named, name=self.facts["run"],
-                           seed=self.facts["seed"], preprocessing=done)  # fmt: skip
-        found = Look(recording.kept, self.model, label=self.classes.__getitem__)
+                           seed=self.facts["seed"], preprocessing=facts)  # fmt: skip
+        found = Look(recording.kept, self.model)
         found.run = self
         return found
 

@@ -40,19 +40,44 @@ class Picture:
     """Height and width of the whole picture as it came, upright."""
     crop: tuple[float, float, float, float]
     """Top, left, height and width of what the model was given of it, in its pixels."""
-    lost: tuple[int, int]
-    """Pixels at the bottom and at the right of what the model was given that lie in no patch."""
+    grid: Grid
+    """How what the model was given was cut; its lost border lies in no patch and is not kept."""
+    class_token: bool
+    """Whether the answer is read from the class token; else from the mean over the patches."""
+    classes: tuple[str, ...]
+    """Their names, in the order of the logits."""
+    done: tuple[str, ...]
+    """What was done to it on the way, beside cutting and scaling: as `regard train` counts it of many pictures."""
 
     @classmethod
     def of(cls, recording: Recording) -> Self:
-        """Raises RegardError if it is not one of a picture."""
-        facts = recording.facts.preprocessing
-        if "grid" not in facts:
+        """Raises RegardError if it is not one of a picture, or if what a file says of it does not fit together."""
+        if not recording.is_picture:
             raise RegardError("picture", "the recording is of a text", "look at a picture with a run on pictures")
-        grid, patches = Grid(*facts["grid"]), np.flatnonzero(np.array(recording.tokens.kinds) == "patch")
-        size, crop = facts["size"], facts["crop"]
-        return cls(_pixels(recording.kept, facts, grid, patches), grid.rectangles(), patches, (size[0], size[1]),
-                   (crop[0], crop[1], crop[2], crop[3]), grid.lost)  # fmt: skip
+        facts, kinds = recording.facts.preprocessing, np.array(recording.tokens.kinds)
+        try:
+            grid, patches = Grid(*facts["grid"]), np.flatnonzero(kinds == "patch")
+            (high, wide), (top, left, height, width) = map(float, facts["size"]), map(float, facts["crop"])
+            if not 0 < height <= high < 1e9 or not 0 < width <= wide < 1e9 or top < 0 or left < 0:
+                raise ValueError("size")
+            if facts["class_token"] and kinds[0] != "class":
+                raise ValueError("class token")
+            return cls(_pixels(recording.kept, facts, grid, patches), grid.rectangles(), patches, (int(high), int(wide)),
+                       (top, left, height, width), grid, bool(facts["class_token"]), tuple(map(str, facts["classes"])),
+                       tuple(map(str, facts["done"])))  # fmt: skip
+        except (KeyError, TypeError, ValueError, IndexError, RegardError) as error:
+            what = "what the recording says of its picture does not fit together"
+            raise RegardError("picture", what, "look at the picture again") from error
+
+    @property
+    def read(self) -> npt.NDArray[np.int64]:
+        """The tokens whose logits, averaged, are the answer: the class token alone, which is the first, or all patches."""
+        return np.zeros(1, np.int64) if self.class_token else self.tokens
+
+    @property
+    def lost(self) -> tuple[int, int]:
+        """Pixels at the bottom and at the right of what the model was given that lie in no patch."""
+        return self.grid.lost
 
     def masses(self, row: Array, kinds: tuple[str, ...]) -> dict[str, float]:
         """How much of a row of weights (n,) lies on patches, class and register tokens; they add up to the whole."""
@@ -84,6 +109,8 @@ class Picture:
 def _pixels(kept: Kept, facts: Mapping[str, Any], grid: Grid, patches: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
     vectors = kept.sequence.tokens[0, patches].double().cpu().numpy()
     channels = len(facts["mean"])
+    if channels not in (1, 3) or not np.isfinite([*facts["mean"], *facts["deviation"]]).all():
+        raise ValueError("scales")
     joined: npt.NDArray[np.float64] = join(vectors, grid, channels)  # type: ignore[type-var]
     scaled = joined * np.array(facts["deviation"]) + np.array(facts["mean"])
     found: npt.NDArray[np.uint8] = np.clip(np.rint(scaled * 255), 0, 255).astype(np.uint8)
