@@ -1,4 +1,4 @@
-"""A run on pictures: trained, asked, scored on its own part and on others, from the command line; looked at in Python."""
+"""A run on pictures, from the command line and in Python: trained, asked, scored, also on others, and looked at."""
 
 import json
 import shutil
@@ -156,6 +156,7 @@ def test_info_tells_of_pictures(call: Call, pictures: Path) -> None:
 
 def test_looking_records_the_picture_that_was_seen_and_its_proof_holds(photos: PictureRun, pictures: Path) -> None:
     path = pictures / "photos" / "val" / "red" / "2.png"
+    photos.predict(path)  # before it, so that the model is not loaded by looking
     recording = photos.look(path)
     picture = Picture.of(recording)
     assert np.array_equal(picture.pixels, np.asarray(Image.open(path)))
