@@ -1,4 +1,4 @@
-"""The cache that is made of pictures: whole or not there, and enough without the pictures; what tells that they changed."""
+"""The cache made of pictures: whole or not there, and enough without them; what tells that they have changed."""
 
 import json
 from pathlib import Path

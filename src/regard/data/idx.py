@@ -3,6 +3,8 @@
 Source: yann.lecun.com/exdb/mnist, "the IDX file format".
 """
 
+import re
+
 import numpy as np
 
 from regard.data.arrays import BROKEN_ARRAY, Header, Numbers, damaged
@@ -12,12 +14,18 @@ from regard.data.packed import unpacked
 from regard.data.sniff import Unreadable
 
 UNSIGNED_BYTE = 8
+_NAME = re.compile(r"[-.]idx[1-4]-ubyte(\.(gz|xz|bz2))?$")
 _TYPES = (8, 9, 11, 12, 13, 14)
 
 
 def is_idx(head: bytes) -> bool:
     """Whether the first bytes are the magic number: 0, 0, a type, the number of axes."""
     return len(head) >= 8 and head[:2] == b"\0\0" and head[2] in _TYPES and 1 <= head[3] <= 4
+
+
+def is_named_idx(name: str) -> bool:
+    """Whether it is called as these files ship: what is wrong with it is then said, and it is not taken for a text."""
+    return bool(_NAME.search(name))
 
 
 def idx_array(entry: Entry) -> Numbers:

@@ -42,7 +42,7 @@ def labelled_stacks(entries: Sequence[Entry], shown: str) -> tuple[list[Labelled
         found += _arrays(entry)
     pictures, labels = dict[str, Numbers](), dict[str, Numbers]()
     for name, numbers in found:
-        role, key = _role(name, len(numbers.header.shape))
+        role, key = _role(name, len(numbers.header.shape), alone=len(found) == 2)
         if role is None:
             others.append(numbers.shown)
         elif key in (table := pictures if role == "pictures" else labels):
@@ -54,10 +54,11 @@ def labelled_stacks(entries: Sequence[Entry], shown: str) -> tuple[list[Labelled
     if not pictures:
         seen = places(name for name, _ in found) or "nothing"
         raise RegardError(shown, f"holds no pictures, n x height x width: there are {seen}", _WANTED)
-    alone = [labels[key].shown for key in labels.keys() - pictures.keys()]
-    alone += [pictures[key].shown for key in pictures.keys() - labels.keys() if labels]
+    alone = [labels[key] for key in labels.keys() - pictures.keys()]
+    alone += [pictures[key] for key in pictures.keys() - labels.keys() if labels]
     if alone:
-        raise RegardError(shown, f"pictures and labels do not go together: {places(sorted(alone))}", _WANTED)
+        names = sorted(numbers.shown.rpartition("/")[2] for numbers in alone)
+        raise RegardError(shown, f"pictures and labels do not go together: {places(names)}", _WANTED)
     made = [_labelled(key, numbers, labels.get(key)) for key, numbers in pictures.items()]
     return made, [
         Notice("arrays that are neither pictures nor labels ignored", len(others), tuple(others[:5]))
@@ -72,13 +73,16 @@ def _arrays(entry: Entry) -> list[tuple[str, Numbers]]:
     return [(entry.name, npy_array(entry) if head.startswith(b"\x93NUMPY") else idx_array(entry))]
 
 
-def _role(name: str, axes: int) -> tuple[str | None, str]:
-    """(pictures, labels or None; what is the same in the names of both)."""
+def _role(name: str, axes: int, alone: bool) -> tuple[str | None, str]:
+    """(pictures, labels or None; what is the same in the names of both).
+
+    alone: there are two arrays, and whatever they are called, one may be the other's labels.
+    """
     words = [word for word in re.split(r"[\W_]+", name.rpartition("/")[2].lower()) if word not in _ENDINGS]
     key = " ".join(word for word in words if word not in _PICTURES | _LABELS)
     if axes in (3, 4) and not _LABELS & set(words):
         return "pictures", key
-    return ("labels", key) if axes in (1, 2) and not _PICTURES & set(words) else (None, key)
+    return ("labels", key) if axes in (1, 2) and (_LABELS & set(words) or alone) else (None, key)
 
 
 def _labelled(key: str, numbers: Numbers, labels: Numbers | None) -> Labelled:

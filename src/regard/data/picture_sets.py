@@ -17,7 +17,7 @@ from regard.data.picture_decode import not_read
 from regard.data.picture_kinds import HEAD, format_of, is_hidden, is_named_so, other_format_of
 from regard.data.sniff import Unreadable
 from regard.data.tar import Damaged, TarMember, tar_members
-from regard.data.zips import ZipMember, zip_members
+from regard.data.zips import BadMember, ZipMember, zip_members
 
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 MOST_MEMBERS = 2_000_000
@@ -188,7 +188,10 @@ class Archive:
                 aside.skip(f"members of archives that are no plain file ({member.kind}) ignored", shown)
             else:
                 names.add(name)
-                content = aside.sort(name, shown, member.size, member.read)
+                try:
+                    content = aside.sort(name, shown, member.size, member.read)
+                except BadMember as error:
+                    content = Unreadable(self.shown, str(error), "make the archive anew")
                 if content is not None:
                     yield Given(name, shown, content)
 

@@ -13,13 +13,13 @@ from typing import BinaryIO, Literal
 from regard.data.arrays import BROKEN_ARRAY, Wrong, npy_header
 from regard.data.content import steady, taken
 from regard.data.decode import Entry
-from regard.data.idx import is_idx
+from regard.data.idx import is_idx, is_named_idx
 from regard.data.packed import packing, unpacked
 from regard.data.picture_kinds import HEAD, format_of, is_named_so, other_format_of
 from regard.data.picture_labels import TABLES
 from regard.data.picture_sets import ZIP, members
 from regard.data.sniff import is_plain
-from regard.data.tar import is_tar
+from regard.data.tar import Damaged, is_tar
 from regard.data.zips import zip_members
 from regard.errors import RegardError
 
@@ -57,6 +57,8 @@ def kind_of(entry: Entry) -> Kind | None:
                 return "loose"
             if (other := other_format_of(head)) and other not in _VECTORS:
                 return "loose"
+            if is_named_idx(entry.name):
+                return "array"
             file.seek(0)
             if head.startswith(b"\x93NUMPY"):
                 return _kind_of_array(file)
@@ -68,6 +70,8 @@ def kind_of(entry: Entry) -> Kind | None:
                 held = islice(members(file, state.size), LOOKED_AT)
                 return "archive" if any(is_named_so(member.name) for member in held) else None
             return "array" if is_idx(head) else None
+    except Damaged:
+        return "archive"  # which says what is wrong with it
     except _UNKNOWN:
         return None
 

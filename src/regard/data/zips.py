@@ -20,6 +20,10 @@ BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError
 _END = re.compile(rb"PK\x05\x06.{8}(.{4}).{4}..", re.DOTALL)
 
 
+class BadMember(Damaged):
+    """What is wrong with one member, which says nothing of the others."""
+
+
 @dataclass
 class ZipMember:
     """What lies in the archive; `read` takes its bytes in order."""
@@ -33,13 +37,13 @@ class ZipMember:
     _file: IO[bytes] | None = None
 
     def read(self, size: int) -> bytes:
-        """The next bytes of it. Raises Damaged."""
+        """The next bytes of it. Raises BadMember."""
         try:
             if self._file is None:
                 self._file = self._archive.open(self._info)
             return self._file.read(size)
         except BROKEN as error:
-            raise Damaged(f"{self.name} is damaged ({error})") from error
+            raise BadMember(f"{self.name} is damaged ({error})") from error
 
 
 def zip_members(file: BinaryIO, size: int) -> Iterator[ZipMember]:
