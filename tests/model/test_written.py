@@ -10,12 +10,12 @@ from regard.errors import RegardError
 from regard.model import written as written_module
 from regard.model.cache import Cache
 from regard.model.config import AttentionConfig, NormConfig
-from regard.model.mask import PADDING
+from regard.model.mask import PADDING, Places
 from regard.model.sequence import Sequence
 from regard.model.transformer import Transformer
 from regard.model.written import fits
 
-from .small import BATCH, GPT2, QWEN3, VASWANI, Recording, build, ids, normal
+from .small import GPT2, QWEN3, VASWANI, Recording, build, ids, normal
 
 OWN = replace(QWEN3, attention=AttentionConfig(heads=3, key_value_heads=3, head_width=10))
 """Each head with keys and values of its own."""
@@ -25,7 +25,16 @@ SEQUENCES = {
     "later": lambda: Sequence.text(ids(n=LONG), start=5),
     "whole": lambda: Sequence.whole(ids(n=LONG), torch.arange(2 * LONG).view(1, LONG, 2) // 3),
     "packed": lambda: Sequence.packed(ids(n=LONG), torch.tensor([[0] * 4 + [1] * 7, [0] * LONG])),
+    "padded": lambda: Sequence.packed(ids(n=LONG), torch.tensor([[0] * 4 + [1] * 3 + [PADDING] * 4, [0] * LONG])),
+    "padding in between": lambda: unordered([[0, 0, PADDING, 0, 1, 1, PADDING, 0, 1, 0, 0], [PADDING] * LONG]),
 }
+
+
+def unordered(sequence: list[list[int]]) -> Sequence:
+    """Each token sees all of its own sequence, wherever they stand."""
+    of = torch.tensor(sequence)
+    zero = torch.zeros_like(of)
+    return Sequence.of(ids(n=LONG), torch.arange(LONG).view(1, LONG, 1), Places(of, zero, zero))
 
 
 @pytest.fixture(autouse=True)
@@ -92,17 +101,15 @@ def test_in_bfloat16_it_is_as_near_to_float32_as_the_block() -> None:
     assert 0 < gradients < 1.5 * their_gradients + 1e-3
 
 
-def test_only_training_without_a_cache_a_recorder_or_blind_rows_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_training_without_a_cache_or_a_recorder_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     model, calls = build(OWN), []
     whole = written_module.whole
     monkeypatch.setattr(written_module, "whole", lambda *given, **how: calls.append(1) or whole(*given, **how))
     model.train_with("written")
-    padded = Sequence.packed(ids(n=LONG), torch.tensor([[0] * 6 + [PADDING] * 5] * BATCH))
     model.eval()(SEQUENCES["causal"]())
     model.train()
     model(SEQUENCES["causal"](), cache=Cache())
     model(SEQUENCES["causal"](), record=Recording())
-    model(padded)
     assert not calls
     model(SEQUENCES["causal"]())
     assert len(calls) == OWN.layers

@@ -217,7 +217,7 @@ class Block(nn.Module):
         cache: Cache | None, record: Recorder | None, layer: int,
     ) -> Tensor:  # fmt: skip
         """x (batch, n, width) -> (batch, n, width)."""
-        if self.training and self.whole is not None and cache is None and record is None and mask.blind() is None:
+        if self.training and self.whole is not None and cache is None and record is None:
             assert rotation is not None
             return self.whole(self, x, mask, rotation)
         if record is not None:

@@ -73,12 +73,19 @@ class TransformerConfig:
     """Whether each block also attends to a second sequence (cross-attention)."""
     tied: bool = False
     """Whether the output matrix is the embedding table."""
+    ids: int = 0
+    """Token ids that go in, where they are another number than the scores that come out (classes); 0: as many."""
     features: int = 0
-    """Numbers in a token that is a vector (a patch); 0: tokens are ids, 0 to vocabulary - 1."""
+    """Numbers in a token that is a vector (a patch); 0: tokens are ids."""
     learned: int = 0
     """Tokens at the front whose vectors are weights, such as a class token; only where the others are vectors."""
     dropout: float = 0.0
     """Share of each part's output set to 0 while training, before it joins the residual."""
+
+    @property
+    def table(self) -> int:
+        """Rows of the embedding table, where tokens are ids."""
+        return self.ids or self.vocabulary
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -102,7 +109,7 @@ class TransformerConfig:
         attention += norm + 2 * a.head_width * a.query_key_norm
         matrices = 3 if f.gated else 2
         feed_forward = matrices * self.width * f.width + f.bias * ((matrices - 1) * f.width + self.width) + norm
-        tables = self.vocabulary * self.width * (1 if self.tied or self.features else 2)
-        tables += (self.features + 1 + self.learned) * self.width if self.features else 0
+        tables = self.vocabulary * self.width * (0 if self.tied else 1)
+        tables += (self.features + 1 + self.learned if self.features else self.table) * self.width
         tables += self.context * self.width if self.position.kind == "learned" else 0
         return tables + self.layers * (attention * (1 + self.memory) + feed_forward) + norm * (self.residual == "pre")

@@ -99,7 +99,7 @@ def check_way(config: TransformerConfig, path: str) -> None:
 def build_embedding(config: TransformerConfig) -> TokenEmbedding | VectorEmbedding:
     if config.features:
         return VectorEmbedding(config.features, config.width, config.learned)
-    return TokenEmbedding(config.vocabulary, config.width)
+    return TokenEmbedding(config.table, config.width)
 
 
 def build_position(config: TransformerConfig) -> Rotary | Learned | Sinusoidal:
@@ -136,11 +136,16 @@ def check_sizes(config: TransformerConfig) -> None:
     for name, value in sizes.items():
         if type(value) is not int or value < 1:
             raise RegardError(name, f"{value!r} is not a whole number above 0", "give one")
-    for name, value in (("features", config.features), ("learned", config.learned)):
+    for name, value in (("ids", config.ids), ("features", config.features), ("learned", config.learned)):
         if type(value) is not int or value < 0:
             raise RegardError(name, f"{value!r} is not a whole number", "give one from 0 on")
     if config.features == 0 and config.learned:
         raise RegardError("learned", "tokens that are ids have a table already", "leave it at 0, or give features")
+    if config.features and config.ids:
+        raise RegardError("ids", "tokens that are vectors have none", "leave it at 0, or give no features")
+    if config.tied and config.table != config.vocabulary:
+        what = f"{config.table} ids and {config.vocabulary} scores cannot share a table"
+        raise RegardError("tied", what, "leave it out")
     if config.features and config.tied:
         raise RegardError("tied", "tokens that are vectors have no table to share", "leave it out")
     choices = {"activation": (config.feed_forward.activation, Activation), "norm": (config.norm.kind, NormKind),

@@ -91,10 +91,10 @@ def heads_of(joint: Tensor, shape: tuple[int, int, int, int]) -> Tensor:
 def mixed(query: Tensor, key: Tensor, value: Tensor, mask: Mask) -> tuple[Tensor, Back]:
     """softmax(q k^T) v, the scale in q already: (batch, heads, n, d) each -> the same shape.
 
-    Causal rows are taken in pieces, each with the keys that its last row may see.
+    Causal rows are taken in pieces, each with the keys that its last row may see. A blind row is 0 and teaches nothing.
     """
     batch, heads, n, _ = query.shape
-    bias = mask.bias(query)
+    bias, blind = mask.bias(query), mask.blind()
     q, k, v = (x.reshape(batch * heads, n, -1) for x in (query, key, value))
     piece = PIECE if mask.kind == "causal" else n
     ends = [(start, min(start + piece, n)) for start in range(0, n, piece)]
@@ -108,9 +108,13 @@ def mixed(query: Tensor, key: Tensor, value: Tensor, mask: Mask) -> tuple[Tensor
             scores.view(batch, heads, end - start, seen)[..., known:] += bias[..., start:end, known:seen]
         weights.append(scores.softmax(dim=-1))
         torch.bmm(weights[-1], v[:, :seen], out=out[:, start:end])
+    if blind is not None:
+        out.view(batch, heads, n, -1).masked_fill_(blind[:, None, :, None], 0.0)
 
     def back(g: Tensor) -> tuple[Tensor, ...]:
         """dv = W^T g; dS = W (g v^T - the row's mean by W); dq = dS k; dk = dS^T q."""
+        if blind is not None:
+            g = g.masked_fill(blind[:, None, :, None], 0.0)
         g = g.reshape(batch * heads, n, -1)
         to_q, to_k, to_v = (torch.empty_like(x) for x in (q, k, v))
         for (start, end), weight in zip(reversed(ends), reversed(weights), strict=True):
