@@ -105,3 +105,19 @@ def test_points_of_another_layer_are_not_saved_as_this_ones(live: str, open_page
     page.click("[data-save=csv]")
     page.wait_for_selector(".save-said:has-text('not there yet')")
     waiting[0].continue_()
+
+
+def test_a_number_that_is_being_typed_is_not_overwritten_by_what_comes_meanwhile(live: str, open_page: Open) -> None:
+    page = open_page(live)
+    page.evaluate("location.hash = 'view=lookup&row=3'")
+    field = page.get_by_label("query token")
+    until(page, lambda: field.count() == 1 and field.input_value() == "3")
+    field.press("Control+A")
+    page.keyboard.type("1")
+    page.evaluate("location.hash = 'view=lookup&row=2&head=1'")
+    page.locator(".view.lookup", has_text="layer 0, head 1").wait_for()
+    assert field.input_value() == "1"
+    field.press("Enter")
+    until(page, lambda: "row=1" in page.url)
+    page.evaluate("location.hash = 'view=lookup&row=2&head=1'")
+    until(page, lambda: field.input_value() == "2")

@@ -120,3 +120,12 @@ export function arrowTo(event, at, count) {
   event.stopPropagation();
   return Math.max(0, Math.min(count - 1, at + by));
 }
+
+/** A number that is typed; `show` sets it, but not while another one is being typed into it. */
+export function numberInput(onchange, more) {
+  let typing = false;
+  const input = element("input", {type: "number", oninput: () => (typing = true), onblur: () => (typing = false),
+    onchange: () => ((typing = false), onchange(input.valueAsNumber)), ...more});
+  input.show = (value) => typing || (input.value = value);
+  return input;
+}

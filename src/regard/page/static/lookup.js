@@ -1,7 +1,7 @@
 // Look-up inspector: how one row came about. Every number is made here, in double precision, from recorded vectors.
 
 import {barStrip} from "./bars.js";
-import {asking, choiceOf, derivedBadge, digits, keepFocus, numberCell, plainButton, rovingKeys} from "./controls.js";
+import {asking, choiceOf, derivedBadge, digits, keepFocus, numberCell, numberInput, plainButton, rovingKeys} from "./controls.js";
 import {element, fill, tokenName} from "./dom.js";
 import {dotProduct, mayLook, mixtureOf, positionsApart, readVectors, rowOf, strongest, turnedBack} from "./exact.js";
 import {exactNumber, NOT_ALLOWED, shownNumber} from "./numbers.js";
@@ -200,9 +200,6 @@ export function lookupView(place, page) {
   return {update, destroy, slice};
 }
 
-const lookupInput = (onchange, more) =>
-  element("input", {type: "number", onchange: (event) => onchange(event.target.valueAsNumber), ...more});
-
 /** Which query, in which order, and what is tried: inputs that stay, so that dragging and typing are not cut off. */
 function lookupControls(page) {
   const {facts, state} = page, last = facts.n - 1, now = () => lookupNow(page);
@@ -216,13 +213,13 @@ function lookupControls(page) {
     const {[at()]: _, ...others} = lookupWhatIf(now())[name];
     tryOut({[name]: Number.isFinite(x) ? {...others, [at()]: x} : others});
   };
-  const query = lookupInput(goTo, {min: 0, max: last}), name = element("span"), banner = element("div");
+  const query = numberInput(goTo, {min: 0, max: last}), name = element("span"), banner = element("div");
   const [sortLabel, sort] = choiceOf("sort by", LOOKUP_SORTS.map((one) => [one, one]), (by) => state.set({sort: by}), null);
   const range = element("input", {type: "range", min: -3, max: 3, step: 0.1, "aria-label": "temperature, in doublings",
     oninput: () => heat(2 ** range.valueAsNumber)});
-  const temperature = lookupInput(heat, {min: 0.01, max: 100, step: "any", "aria-label": "temperature"});
-  const number = lookupInput(change("changes", () => now().number), {step: "any"});
-  const keyNumber = lookupInput(change("keys", () => `${now().column}.${now().number}`), {step: "any"});
+  const temperature = numberInput(heat, {min: 0.01, max: 100, step: "any", "aria-label": "temperature"});
+  const number = numberInput(change("changes", () => now().number), {step: "any"});
+  const keyNumber = numberInput(change("keys", () => `${now().column}.${now().number}`), {step: "any"});
   const [numberName, keyName] = [0, 0].map(() => element("span", {class: "number"}));
   const keyLabel = element("label", {}, keyName, keyNumber);
   return {
@@ -236,18 +233,18 @@ function lookupControls(page) {
       element("label", {}, "temperature ", range, " ", temperature), element("label", {}, numberName, number),
       keyLabel),
     show({row, layer, head, column, sort: by}, vectors, found, c) {
-      query.value = found.i;
+      query.show(found.i);
       fill(name, tokenName(facts, found.i), row < 0 ? " (none was chosen, so this is the last)" : "",
         element("span", {class: "quiet"}, ` layer ${layer}, head ${head}`));
       for (const option of sort.options) option.disabled = option.value === "contribution" && !vectors.valueNorms;
       sort.value = LOOKUP_SORTS.includes(by) ? by : "weight";
       range.value = Math.log2(found.temperature);
-      temperature.value = found.temperature;
-      number.value = Number(found.query[c].toPrecision(9));
+      temperature.show(found.temperature);
+      number.show(Number(found.query[c].toPrecision(9)));
       fill(numberName, `number ${c} of the query `);
       keyLabel.hidden = !(column >= 0 && column < vectors.m);
       if (!keyLabel.hidden) {
-        keyNumber.value = Number(found.key[column * vectors.d + c].toPrecision(9));
+        keyNumber.show(Number(found.key[column * vectors.d + c].toPrecision(9)));
         fill(keyName, `of key ${column} `);
       }
       fill(banner, found.whatIf ? element("p", {class: "lookup-banner"}, element("strong", {}, "What if"),
