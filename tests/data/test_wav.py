@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regard.data.sniff import Unreadable
-from regard.data.wav import header_of, is_named_so, is_wav, waveform
+from regard.data.wav import Header, header_of, is_named_so, is_wav, waveform
 
 RNG = np.random.default_rng
 
@@ -34,8 +34,10 @@ def written(numbers: np.ndarray, bits: int, rate: int = 8000) -> bytes:
     return file.getvalue()
 
 
-def made(coding: int = 1, channels: int = 1, rate: int = 8000, bits: int = 16, align: int | None = None,
-         data: bytes = b"\0\1" * 50, size: int | None = None, more: bytes = b"", before: bytes = b"") -> bytes:  # fmt: skip
+def made(
+    coding: int = 1, channels: int = 1, rate: int = 8000, bits: int = 16, align: int | None = None,
+    data: bytes = b"\0\1" * 50, size: int | None = None, more: bytes = b"", before: bytes = b"",
+) -> bytes:  # fmt: skip
     """By hand, so that it can lie."""
     align = channels * bits // 8 if align is None else align
     form = struct.pack("<HHIIHH", coding, channels, rate, rate * align, align, bits) + more
@@ -84,7 +86,7 @@ def test_an_extensible_header_says_what_it_is_further_on() -> None:
         header_of(floating, "x")
 
 
-def _plain(numbers: np.ndarray, bits: int) -> tuple[bytes, object]:
+def _plain(numbers: np.ndarray, bits: int) -> tuple[bytes, Header]:
     content = written(numbers, bits)
     return content, header_of(content, "x")
 

@@ -160,4 +160,5 @@ def waveform(content: bytes, header: Header, most: int | None = None) -> npt.NDA
         whole = wide.view("<i4")[:, 0].astype(np.float64)
     scale = 128.0 if width == 1 else 2.0**31
     each = (whole / scale).reshape(samples, header.channels)
-    return each.mean(axis=1, dtype=np.float64).astype(np.float32)
+    mean: npt.NDArray[np.float32] = each.mean(axis=1, dtype=np.float64).astype(np.float32)
+    return mean
