@@ -16,6 +16,8 @@ SIDE = 16
 """Fields of a row and of a column, at most one a pixel."""
 LEVELS, SPREAD = 4.0, 0.08
 """How much two pictures that are nearly the same may differ: in levels, and of the brightness's standard deviation."""
+ROUNDING = 0.5
+"""Levels more: what rounding alone makes of a picture of low contrast."""
 NEIGHBOURS = 8
 _ROTATED = (0, 16, 32, 48)
 """Bits that the hash is turned by before ordering: two that differ in three bits share one of four beginnings."""
@@ -95,7 +97,7 @@ def _are_near(
     first, second = first.astype(np.float32), second.astype(np.float32)
     second = np.where(mirrored[:, None, None], second[:, :, ::-1], second)
     apart = np.sqrt(((first - second) ** 2).mean(axis=(1, 2)))
-    near: npt.NDArray[np.bool_] = (apart <= LEVELS) & (apart <= SPREAD * first.std(axis=(1, 2)))
+    near: npt.NDArray[np.bool_] = (apart <= LEVELS) & (apart <= SPREAD * first.std(axis=(1, 2)) + ROUNDING)
     return near
 
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from regard.data.content import LARGEST, steady, taken
 from regard.data.picture_kinds import HEAD, READ, SUFFIXES, format_of, other_format_of
@@ -143,6 +143,8 @@ def _opened(content: bytes, name: str, use: Callable[[Image.Image], T]) -> T:
         raise _unreadable(name, f"has more than {MOST_PIXELS:,} pixels") from error
     except Unreadable:
         raise
+    except UnidentifiedImageError as error:  # whose own words name an address in memory
+        raise _unreadable(name, f"is a damaged {kind} picture (its header)") from error
     except Exception as error:
         why = str(error).partition("\n")[0][:60] or type(error).__name__
         raise _unreadable(name, f"is a damaged {kind} picture ({why})") from error

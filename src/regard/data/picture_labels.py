@@ -28,8 +28,8 @@ class Labels:
 
     of: list[str | None]
     notices: list[Notice] = field(default_factory=list)
-    used: bool = True
-    """False where files of the same name hold other texts than classes."""
+    files: frozenset[str] = frozenset()
+    """Names of the files that say so; none where files of the same name hold other texts than classes."""
 
 
 def labels_beside(names: Sequence[str], files: Mapping[str, bytes], shown: str, skip_bad: bool) -> Labels | None:
@@ -69,7 +69,7 @@ def _from_tables(names: Sequence[str], tables: Mapping[str, bytes], shown: str, 
     notices = [Notice("bad rows skipped", skipped.count, tuple(skipped.places))] if skip_bad else []
     if without:
         notices.append(Notice("pictures without a row left out", len(without), tuple(without[:5])))
-    return Labels(of, notices)
+    return Labels(of, notices, frozenset(tables))
 
 
 def _labelled(row: Mapping[str, Any], folder: PurePosixPath, place: Mapping[str, int]) -> tuple[int, str]:
@@ -131,10 +131,10 @@ def _rows_of_csv(text: str, where: str) -> Iterator[tuple[int, dict[str, Any] | 
         for row in reader:
             if not header:
                 header = row
-            elif row and len(row) != len(header):
-                yield line, Wrong(f"{len(row)} columns instead of {len(header)}")
             elif any("\n" in cell for cell in row):  # a stray quotation mark takes the next rows for one cell (S4)
                 yield line, Wrong("a quotation mark opens here and ends on another line")
+            elif row and len(row) != len(header):
+                yield line, Wrong(f"{len(row)} columns instead of {len(header)}")
             elif row:
                 yield line, dict(zip(header, row, strict=True))
             line = reader.line_num + 1
@@ -156,8 +156,8 @@ def _from_files(names: Sequence[str], found: Sequence[bytes | None], suffix: str
                 raise RegardError(where, "holds no class's name", "write one name or number into it") from None
     if suffix == ".txt" and (None in labels or 2 * len(set(labels)) > len(labels)):
         notice = Notice("texts beside pictures not taken as their classes, as most are different", len(names))
-        return Labels([None] * len(names), [notice], used=False)
+        return Labels([None] * len(names), [notice])
     if without:
         what = f"{len(without)} of {len(names)} pictures have no {suffix} file beside them: {places(without)}"
         raise RegardError(shown, what, "add the files, or leave the pictures out")
-    return Labels(labels)
+    return Labels(labels, files=frozenset(str(PurePosixPath(name).with_suffix(suffix)) for name in names))

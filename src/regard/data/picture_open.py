@@ -112,9 +112,9 @@ def _lay_out(place: Places, aside: Aside, asked: Asked, columns: Columns, own: s
         beside = None if labels is not None else labels_beside(names, aside.labels, place.shown, asked.skip_bad)
         if beside is not None:
             notices += beside.notices
-            labels = beside.of if beside.used else None
-        if beside is None or not beside.used:
-            aside.passed.setdefault(OTHERS, []).extend(f"{place.shown}/{name}" for name in aside.labels)
+            labels = beside.of if beside.files else None
+        unused = [name for name in aside.labels if beside is None or name not in beside.files]
+        aside.passed.setdefault(OTHERS, []).extend(f"{place.shown}/{name}" for name in unused)
         columns.told(layout.parts or [own] * len(names), labels, [not mask for mask in masks])
     return [*_counted(aside.passed), *notices]
 
