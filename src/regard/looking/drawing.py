@@ -1,4 +1,4 @@
-"""What a picture is made of, before it is SVG or PNG: boxes, lines, texts and cells at places, in that order.
+"""What a picture is made of, before it is SVG or PNG: boxes, lines, texts, cells and pixels at places, in that order.
 
 Lengths are CSS pixels from the upper left corner.
 """
@@ -78,7 +78,20 @@ class Cells:
     title: str
 
 
-Item = Box | Line | Disc | Text | Cells
+@dataclass(frozen=True)
+class Pixels:
+    """A picture itself, made larger or smaller without smoothing."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    pixels: Array
+    """(h, w, 1 or 3) uint8."""
+    title: str
+
+
+Item = Box | Line | Disc | Text | Cells | Pixels
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,9 @@ from regard.tokens.patches import Grid, join
 
 Array = npt.NDArray[np.float64]
 
+LOG_ABOVE = 16
+"""Tokens above which the scale of a picture's maps is logarithmic unless chosen: an even look at so many has 0.06."""
+
 
 def tokens_of_patches(grid: Grid, learned: int, class_token: bool) -> Tokens:
     """What the tokens of a picture are called: the class token, registers, then patches by row and column from 0."""
@@ -62,16 +65,16 @@ class Picture:
                 raise ValueError("size")
             if facts["class_token"] and kinds[0] != "class":
                 raise ValueError("class token")
-            return cls(_pixels(recording.kept, facts, grid, patches), grid.rectangles(), patches, (int(high), int(wide)),
-                       (top, left, height, width), grid, bool(facts["class_token"]), tuple(map(str, facts["classes"])),
-                       tuple(map(str, facts["done"])))  # fmt: skip
+            pixels, said = _pixels(recording.kept, facts, grid, patches), map(str, facts["done"])
+            return cls(pixels, grid.rectangles(), patches, (int(high), int(wide)), (top, left, height, width), grid,
+                       bool(facts["class_token"]), tuple(map(str, facts["classes"])), tuple(said))  # fmt: skip
         except (KeyError, TypeError, ValueError, IndexError, RegardError) as error:
             what = "what the recording says of its picture does not fit together"
             raise RegardError("picture", what, "look at the picture again") from error
 
     @property
     def read(self) -> npt.NDArray[np.int64]:
-        """The tokens whose logits, averaged, are the answer: the class token alone, which is the first, or all patches."""
+        """The tokens whose logits, averaged, are the answer: the class token (always the first), or all patches."""
         return np.zeros(1, np.int64) if self.class_token else self.tokens
 
     @property

@@ -5,12 +5,13 @@ import json
 import math
 from functools import lru_cache
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from regard.looking.drawing import HATCH, Box, Cells, Disc, Drawing, Item, Line, Text
+from regard.looking.drawing import HATCH, Box, Cells, Disc, Drawing, Item, Line, Pixels, Text
 from regard.looking.palette import CIVIDIS
 
 Font = ImageFont.FreeTypeFont
@@ -47,6 +48,15 @@ def _draw(picture: Image.Image, item: Item, scale: int) -> None:
             _text(picture, item, scale)
         case Cells():
             _cells(picture, item, scale)
+        case Pixels():
+            left, upper, *size = (length * scale for length in (item.x, item.y, item.width, item.height))
+            larger = image_of(item.pixels).resize((size[0], size[1]), Image.Resampling.NEAREST)
+            picture.paste(larger, (left, upper))
+
+
+def image_of(pixels: np.ndarray[Any, Any]) -> Image.Image:
+    """(height, width, 1 or 3) bytes, grey or red, green and blue."""
+    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
 
 
 def _box(picture: Image.Image, draw: ImageDraw.ImageDraw, box: Box, scale: int) -> None:

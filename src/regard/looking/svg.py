@@ -8,9 +8,9 @@ from xml.sax.saxutils import escape
 import numpy as np
 from PIL import Image
 
-from regard.looking.drawing import HATCH, VECTOR_CELLS, Box, Cells, Disc, Drawing, Item, Line, Text
+from regard.looking.drawing import HATCH, VECTOR_CELLS, Box, Cells, Disc, Drawing, Item, Line, Pixels, Text
 from regard.looking.palette import CIVIDIS, hexadecimal
-from regard.looking.png import text_width
+from regard.looking.png import image_of, text_width
 
 LONG = 120
 """Pixels from which a text is given its length, for it must end where it was planned to, whatever font is there."""
@@ -55,6 +55,8 @@ def _item(item: Item, vector: bool) -> str:
             return f'<text {place} unicode-bidi="isolate" xml:space="preserve">{escape(item.text)}</text>'
         case Cells():
             return _shapes(item) if vector else _image(item)
+        case Pixels():
+            return _embedded(image_of(item.pixels), (item.x, item.y, item.width, item.height), item.title)
 
 
 def _shapes(cells: Cells) -> str:
@@ -73,12 +75,18 @@ def _shapes(cells: Cells) -> str:
 
 
 def _image(cells: Cells) -> str:
-    """A PNG of exactly one pixel a cell, transparent where hidden, enlarged without smoothing."""
+    """A PNG of exactly one pixel a cell, transparent where hidden."""
     alpha = np.where(cells.hidden, 0, 255).astype(np.uint8)
-    stream = io.BytesIO()
-    Image.fromarray(np.dstack((CIVIDIS[cells.colours], alpha)), "RGBA").save(stream, "PNG", optimize=True)
-    data = base64.b64encode(stream.getvalue()).decode()
     high, wide = (size * cells.cell for size in cells.colours.shape)
-    return (f'<image x="{cells.x}" y="{cells.y}" width="{wide}" height="{high}" preserveAspectRatio="none" '
+    image = Image.fromarray(np.dstack((CIVIDIS[cells.colours], alpha)), "RGBA")
+    return _embedded(image, (cells.x, cells.y, wide, high), cells.title)
+
+
+def _embedded(image: Image.Image, place: tuple[int, int, int, int], title: str) -> str:
+    """Pixels, made larger without smoothing; place: left, top, width and height."""
+    stream = io.BytesIO()
+    image.save(stream, "PNG", optimize=True)
+    data, (x, y, wide, high) = base64.b64encode(stream.getvalue()).decode(), place
+    return (f'<image x="{x}" y="{y}" width="{wide}" height="{high}" preserveAspectRatio="none" '
             f'style="image-rendering:pixelated" href="data:image/png;base64,{data}">'
-            f"<title>{escape(cells.title)}</title></image>")  # fmt: skip
+            f"<title>{escape(title)}</title></image>")  # fmt: skip

@@ -1,0 +1,114 @@
+"""What the page is told of a picture: the pixels that the model saw, what it takes them for, and rollout.
+
+Shapes: n tokens; classes.
+"""
+
+import struct
+from typing import Any
+
+import numpy as np
+import torch
+
+from regard.errors import RegardError
+from regard.looking.kept import Readings
+from regard.looking.picture import Picture
+from regard.looking.readings import pieces
+from regard.looking.record import Recording
+from regard.looking.rollout import FORMULA, LARGEST, rollout
+from regard.page.vectors import MAGIC
+
+BEGINS = "view=overlay"
+"""Where the page of a picture begins, as its address has it."""
+TOLD = 50
+"""Likeliest classes that are told."""
+
+Array = np.ndarray[Any, Any]
+
+
+def picture_facts(recording: Recording) -> dict[str, Any] | None:
+    """Of a picture how it was cut; of a text None. Lengths are pixels, rectangles and sizes have the height first."""
+    if not recording.is_picture:
+        return None
+    seen = Picture.of(recording)
+    grid, (height, width, channels) = seen.grid, seen.pixels.shape
+    return {
+        "rows": grid.rows, "columns": grid.columns, "patch": [grid.patch_height, grid.patch_width],
+        "given": [grid.height, grid.width], "height": height, "width": width, "channels": channels,
+        "lost": list(seen.lost), "size": list(seen.size), "crop": list(seen.crop), "done": list(seen.done),
+        "read": "the class token" if seen.class_token else "the mean over all patches", "rollout": FORMULA,
+    }  # fmt: skip
+
+
+def pixels(recording: Recording) -> bytes:
+    """16 bytes (magic, height, width, channels), then a byte a number, row by row."""
+    found = Picture.of(recording).pixels
+    return MAGIC + struct.pack("<III", *found.shape) + found.tobytes()
+
+
+def classes(recording: Recording) -> dict[str, Any]:
+    """The likeliest classes and their probabilities: as recorded, and what a lens reading of each layer gives them.
+
+    A lens reading is averaged over tokens as the model averages its logits. difference: between the recorded
+    probabilities and those of the last reading, at most. Raises RegardError where neither logits nor model are there.
+    """
+    seen, logits = Picture.of(recording), recording.kept.logits
+    readings = [] if recording.model is None else [_read(recording, seen, at) for at in range(recording.layers + 1)]
+    if logits is None and not readings:
+        raise RegardError("classes", "the recording has no logits", "open it with its run: --run RUN")
+    p = readings[-1] if logits is None else _probabilities(logits[torch.from_numpy(seen.read)].double())
+    told = np.argsort(-p, kind="stable")[:TOLD]
+    return {
+        "top": [[recording.name_of(int(k)), p[k], int(k)] for k in told],
+        "layers": [one[told] for one in readings],
+        "difference": float(np.abs(readings[-1] - p).max()) if readings else None,
+    }  # fmt: skip
+
+
+def _read(recording: Recording, seen: Picture, layer: int) -> Array:
+    """(classes,) what the stream that enters a layer is read as."""
+    assert recording.model is not None
+    stream = recording.kept.streams["in", layer][torch.from_numpy(seen.read)]
+    with torch.no_grad():
+        parts = list(pieces(recording.model, stream.to(recording.model.output.matrix.device)))
+    return _probabilities(torch.cat(parts).cpu().double())
+
+
+def _probabilities(logits: torch.Tensor) -> Array:
+    """Logits of the tokens that are read, (tokens, classes) -> (classes,)."""
+    found: Array = logits.mean(dim=0).softmax(dim=-1).numpy()
+    return found
+
+
+def taken_for(recording: Recording, readings: Readings) -> list[list[Any]] | None:
+    """[label, probability] of the five likeliest classes, from what was kept of the logits; None of a text.
+
+    log p differs from a token's logits by one number for all classes, so its mean over tokens gives the same softmax.
+    None, too, where more classes than are kept would have to be averaged.
+    """
+    if not recording.is_picture:
+        return None
+    seen, total = Picture.of(recording), int(recording.facts.config["vocabulary"])
+    ids, rows = readings.top[seen.read], readings.top_logits[seen.read].astype(np.float64)
+    log_p = np.full((len(ids), total), -np.inf)
+    np.put_along_axis(log_p, ids, rows - readings.logsumexp[seen.read, None], axis=1)
+    if ids.shape[1] == total:
+        p = _probabilities(torch.from_numpy(log_p))
+    elif seen.class_token:
+        p = np.exp(log_p[0])
+    else:
+        return None
+    return [[recording.name_of(int(k)), float(p[k])] for k in np.argsort(-p, kind="stable")[:5]]
+
+
+def rolled_out(recording: Recording, layer: int) -> bytes:
+    """As a tile, all of it: 16 bytes (magic, n, n, type 1 = float32), then rows that sum to 1."""
+    found = rollout(recording, layer)
+    return MAGIC + struct.pack("<III", *found.shape, 1) + found.astype("<f4").tobytes()
+
+
+def picture_questions(recording: Recording) -> list[str]:
+    """All that a saved page may ask of a picture beside what it may ask of any recording."""
+    if not recording.is_picture:
+        return []
+    layers = range(recording.layers) if recording.n <= LARGEST else ()
+    return ["pixels", "classes", *(f"rollout/{layer}" for layer in layers)]
