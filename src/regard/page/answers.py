@@ -15,17 +15,19 @@ import numpy as np
 from regard.errors import RegardError, printable
 from regard.looking.kept import Readings
 from regard.looking.palette import CIVIDIS
+from regard.looking.picture import LOG_ABOVE as LOG_ABOVE_OF_PICTURES
 from regard.looking.record import Recording
 from regard.looking.tiles import SIDE, finest_kept, size_at
 from regard.page.paths import FOLLOWED, follow, lens_at, paths_of
+from regard.page.pictures import classes, picture_facts, picture_questions, pixels, rolled_out
 from regard.page.space import BASES, CENTRINGS, SPACES, near, space
 from regard.page.survey import head_windows, survey, survey_questions
 from regard.page.vectors import MAGIC, block, vectors
 
 MOST_POSITIONS = 256
 """Positions of a prediction strip that are sent at once; of a lens a quarter."""
-LOG_ABOVE = 64
-"""Tokens above which the scale is logarithmic unless chosen (looking.md 4, rule 1)."""
+LOG_ABOVE = {False: 64, True: LOG_ABOVE_OF_PICTURES}
+"""Tokens above which the scale is logarithmic unless chosen (looking.md 4, rule 1), by whether it is a picture."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +95,13 @@ def facts(recording: Recording) -> dict[str, Any]:
     return {
         "n": recording.n, "m": call.m, "layers": recording.layers, "heads": recording.heads, "groups": call.groups,
         "d": call.query.shape[-1], "width": kept.config["width"], "vocabulary": kept.config["vocabulary"],
-        "sites": list(recording.sites),
+        "sites": list(recording.sites), "picture": picture_facts(recording),
+        "logAbove": LOG_ABOVE[recording.is_picture],
         "tokens": {"labels": list(tokens.labels), "kinds": list(tokens.kinds), "ids": list(tokens.ids)},
         "text": b"".join(tokens.raw).decode(errors="replace"), "name": printable(kept.name), "kernel": call.kernel,
         "dtype": call.dtype, "version": kept.version, "torch": kept.torch, "made": kept.made, "seed": kept.seed,
         "badge": recording.badge, "palette": CIVIDIS.tobytes().hex(), "model": recording.model is not None,
-        "finest": finest_kept(call.n, call.m), "logAbove": LOG_ABOVE,
+        "finest": finest_kept(call.n, call.m),
     }  # fmt: skip
 
 
@@ -213,15 +216,18 @@ QUESTIONS: dict[str, Question] = {
     "near": ((str, int, int), near),
     "survey": ((), survey),
     "windows": ((str, int, int), head_windows),
+    "pixels": ((), pixels),
+    "classes": ((), classes),
+    "rollout": ((int,), rolled_out),
 }
 """Each question's name, the kinds of its parts, and who answers."""
-SLOW = {"origin", "measures", "vectors", "block", "position", "path", "lens", "space", "near"}
+SLOW = {"origin", "measures", "vectors", "block", "position", "path", "lens", "space", "near", "classes", "rollout"}
 
 
 def every_question(recording: Recording, heads: Sequence[tuple[int, int]]) -> list[str]:
     """All that a saved page may ask, of these (layer, head); of positions, representations and facts everything."""
     n, layers = recording.n, range(recording.layers + 1)
-    asked = ["facts", "proof", "origin", *survey_questions(recording, heads)]
+    asked = ["facts", "proof", "origin", *survey_questions(recording, heads), *picture_questions(recording)]
     for site in recording.sites:
         asked += [f"measures/{site}/{layer}" for layer in range(recording.layers)]
         for layer, head in heads:
