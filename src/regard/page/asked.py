@@ -1,7 +1,7 @@
 """What the page asks of a studio, and how it is answered or refused: the same from a server and in a notebook.
 
 `start` and KEY/QUESTION are asked for; look, KEY/edit, KEY/prove and KEY/survey come with fields: a JSON object,
-checked here.
+checked here; picture/CLIENT/NUMBER comes with the bytes of a file.
 """
 
 import json
@@ -31,6 +31,12 @@ async def look(studio: Studio, given: Fields) -> dict[str, Any]:
     except UnicodeEncodeError:
         raise RegardError("text", "it holds half a character", "leave it out") from None
     return await studio.look(text, *turn)
+
+
+async def picture(studio: Studio, client: str, number: str, content: bytes) -> dict[str, Any]:
+    """A picture's file: it comes by itself, so who asks, and for the how-manieth time, stands beside it."""
+    counted = int(number) if number.isascii() and number.isdecimal() and len(number) < 20 else None
+    return await studio.look(content, *turn_of({"client": client, "number": counted}))
 
 
 async def edit(studio: Studio, key: str, given: Fields) -> dict[str, Any]:

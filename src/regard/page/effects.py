@@ -14,6 +14,7 @@ from regard.looking.edit import Edit, Effect
 from regard.looking.kept import LONGEST, Readings
 from regard.looking.record import Recording
 from regard.looking.surgery import Part
+from regard.page.pictures import taken_for
 
 MOST_EDITS = 64
 TOP = 5
@@ -80,6 +81,7 @@ def effect_of(recording: Recording, effect: Effect) -> dict[str, Any]:
         "before": top(effect.before), "after": top(effect.after), "mean": _finite(effect.mean_change),
         "percentile": effect.percentile, "others": [_finite(one) for one in effect.others.tolist()],
         "truth": _truth(effect.after),
+        "classes": [taken_for(recording, said) for said in (effect.before, effect.after)],
     }  # fmt: skip
 
 

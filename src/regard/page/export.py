@@ -12,6 +12,7 @@ from regard.files import write
 from regard.looking.record import Recording
 from regard.page.answers import answer, every_question
 from regard.page.assets import filled, script, source_hash, styles, template
+from regard.page.pictures import BEGINS
 
 LARGEST = 50_000_000
 """Bytes of a saved page: larger ones open slowly, so a head is to be chosen (looking.md, view 10)."""
@@ -36,8 +37,9 @@ def page_of(
     most: bytes of its answers. Raises RegardError if there are more.
     """
     every = [(layer, h) for layer in range(recording.layers) for h in range(recording.heads)]
-    if head is not None:
-        at = at or f"view=matrix&layer={head[0]}&head={head[1]}"  # the one head that is there
+    at = at or (BEGINS if recording.is_picture else "view=matrix" if head is not None else "")
+    if head is not None and "layer=" not in at:
+        at += f"&layer={head[0]}&head={head[1]}"  # the one head that is there
     stored = collected(
         recording, every_question(recording, every if head is None else [head]), where, head is None, most
     )

@@ -32,6 +32,7 @@ def application(studio: Studio, *, host: str, port: int, token: str, fault: Faul
     routes += [
         Route("/api/start", answering(partial(_start, studio)), methods=["GET"]),
         Route("/api/look", answering(partial(_look, studio)), methods=["POST"]),
+        Route("/api/picture/{client}/{number}", answering(partial(_picture, studio)), methods=["POST"]),
         Route("/api/{key}/edit", answering(partial(_edit, studio)), methods=["POST"]),
         Route("/api/{key}/prove", answering(partial(_prove, studio)), methods=["POST"]),
         Route("/api/{key}/survey", answering(partial(_survey, studio)), methods=["POST"]),
@@ -64,6 +65,10 @@ async def _start(studio: Studio, request: Request) -> Response:
 
 async def _look(studio: Studio, request: Request) -> Response:
     return _told(await asked.look(studio, await _fields(request)))
+
+
+async def _picture(studio: Studio, request: Request) -> Response:
+    return _told(await asked.picture(studio, **request.path_params, content=await request.body()))
 
 
 async def _edit(studio: Studio, request: Request) -> Response:

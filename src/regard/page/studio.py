@@ -19,6 +19,7 @@ from regard.looking.stopping import while_wanted
 from regard.looking.survey import Survey, Surveying
 from regard.page.answers import Answer, answer, takes_long
 from regard.page.effects import effect_of
+from regard.page.pictures import BEGINS
 from regard.page.worker import ENDED, LIMIT, REPLACED, Declined, Job, Worker, too_long
 
 KEPT = 8
@@ -30,10 +31,13 @@ MOST_ASKED = 256
 MOST_CLIENTS = 256
 """Clients whose last number is remembered."""
 MOST_TEXT = 64 << 10
+MOST_PICTURE = 8 << 20
+"""Bytes of a picture's file: what a server takes as a body anyway (guard.py)."""
 SLICE = 0.25
 """Seconds of a survey at once, and one window: how often the page is told how far it is."""
 
-Look = Callable[[str], Recording]
+Look = Callable[[Any], Recording]
+"""Of a text (str), or of the bytes of a picture's file, as the run takes."""
 Notices = Callable[[], Iterable[object]]
 Answering = Callable[[Recording, str], Answer]
 
@@ -44,16 +48,18 @@ class Studio:
     def __init__(
         self, look: Look | None, first: Recording | None = None, name: str = "", *, notices: Notices = tuple,
         answering: Answering = answer, limit: float = LIMIT, proves: bool = True,
-        surveying: Callable[[], Surveying] | None = None,
+        surveying: Callable[[], Surveying] | None = None, takes: str = "text",
     ) -> None:  # fmt: skip
         """look: records a text, None where there is no model. first: what is seen at first. name: the run's.
 
         notices: asked after each look for what had to be cut or converted. proves: whether new recordings are proven.
-        surveying: begins to measure the heads on held-out text; None where there is no run.
+        surveying: begins to measure the heads on held-out text; None where there is no run. takes: what is looked at,
+        "text" or "picture".
         """
         self.name, self._look, self._notices, self._answering = name, look, notices, answering
         self._limit, self._proves, self.worker = limit, proves, Worker(limit)
         self._begin_survey = surveying
+        self.takes = "picture" if first is not None and first.is_picture else takes
         self._surveying: Surveying | None = None
         self._surveyed: Survey | None = None
         self._pools: dict[bool, ThreadPoolExecutor] = {
@@ -76,7 +82,8 @@ class Studio:
         newest = max(self._recordings, key=int, default=None)
         key = "1" if "1" in self._recordings else newest
         badge = None if key is None else self._recordings[key].badge
-        return {"key": key, "name": self.name, "live": True, "model": self._look is not None, "proof": badge}
+        return {"key": key, "name": self.name, "live": True, "model": self._look is not None, "proof": badge,
+                "takes": self.takes, "at": BEGINS if self.takes == "picture" else ""}  # fmt: skip
 
     def add(self, recording: Recording) -> str:
         """Its key. The proof begins when nothing else is to be done."""
@@ -96,21 +103,26 @@ class Studio:
             self._recordings.move_to_end(key)
             return self._recordings[key]
         if key in map(str, range(1, self._given + 1)):
-            raise Declined(410, f"recording {key} is kept no longer; look at its text again")
-        raise Declined(404, "there is no such recording; look at a text first")
+            raise Declined(410, f"recording {key} is kept no longer; look at its {self.takes} again")
+        raise Declined(404, f"there is no such recording; look at a {self.takes} first")
 
     def _bytes(self) -> int:
         return sum(size_of(recording) for recording in self._recordings.values())
 
     # what is computed
 
-    async def look(self, text: str, client: str, number: int) -> dict[str, Any]:
-        """Records a text. Raises Declined if there is no model, and for what newer work of the same client replaced."""
+    async def look(self, given: str | bytes, client: str, number: int) -> dict[str, Any]:
+        """Records a text, or a picture's file. Raises Declined if there is no model or it takes the other of both, and
+        for what newer work of the same client replaced."""
         if self._look is None:
-            raise Declined(400, "there is no model here to read a text; open the run itself")
-        if len(text.encode(errors="replace")) > MOST_TEXT:
+            raise Declined(400, f"there is no model here to read a {self.takes}; open the run itself")
+        if isinstance(given, str) != (self.takes == "text"):
+            raise Declined(400, f"this run looks at a {self.takes}; give one")
+        if isinstance(given, str) and len(given.encode(errors="replace")) > MOST_TEXT:
             raise Declined(413, f"the text is over {MOST_TEXT >> 10} KB; give a shorter one")
-        recording, notices = await self._compute(partial(_looked, self._look, self._notices, text), client, number)
+        if len(given) > MOST_PICTURE:
+            raise Declined(413, f"the picture is over {MOST_PICTURE >> 20} MB; give a smaller one")
+        recording, notices = await self._compute(partial(_looked, self._look, self._notices, given), client, number)
         return {"key": self.add(recording), "notices": notices}
 
     async def edit(self, key: str, edits: list[Edit], client: str, number: int, others: bool = True) -> dict[str, Any]:
@@ -215,8 +227,8 @@ class Studio:
             raise
 
 
-def _looked(look: Look, notices: Notices, text: str) -> tuple[Recording, list[str]]:
-    return look(text), [str(notice) for notice in notices()]
+def _looked(look: Look, notices: Notices, given: str | bytes) -> tuple[Recording, list[str]]:
+    return look(given), [str(notice) for notice in notices()]
 
 
 def size_of(recording: Recording) -> int:

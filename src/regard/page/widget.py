@@ -1,7 +1,8 @@
 """The page inside a notebook: the same modules as an anywidget, answers as binary buffers of its messages.
 
-A question is {id, path} or, with fields, {id, path, fields}; {drop: id} says that nobody waits for it any more. Its
-answer is {id} with one buffer, the bytes that answers.answer gives, or {id, refused: a sentence}.
+A question is {id, path} or, with fields, {id, path, fields}, or {id, path} and a picture's file as a buffer; {drop: id}
+says that nobody waits for it any more. Its answer is {id} with one buffer, the bytes that answers.answer gives, or
+{id, refused: a sentence}.
 """
 
 import asyncio
@@ -55,10 +56,11 @@ class Widget(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]  # ipywi
         except RegardError:  # too large to be kept in a notebook
             return '<p>This was live. Run the cell again, or keep it: <code>.save("page.html")</code></p>'
 
-    def _heard(self, widget: object, question: Any, buffers: object) -> None:
+    def _heard(self, widget: object, question: Any, buffers: Any) -> None:
         """In the kernel's thread, between two cells: all else happens in ours."""
         if isinstance(question, dict):
-            _loop().call_soon_threadsafe(self._begin, question)
+            content = {"fields": bytes(buffers[0])} if buffers else {}
+            _loop().call_soon_threadsafe(self._begin, {**question, **content})
 
     def _begin(self, question: dict[str, Any]) -> None:
         dropped, number = question.get("drop"), question.get("id")
@@ -89,6 +91,9 @@ async def answer_of(studio: Studio, path: Any, fields: Any = None) -> bytes:
     key, _, rest = path.partition("/") if isinstance(path, str) else ("", "", "")
     if fields is None:
         return asked.told(studio.start()) if key == "start" and not rest else (await studio.answer(key, rest)).body
+    if key == "picture" and isinstance(fields, bytes):
+        client, _, number = rest.partition("/")
+        return asked.told(await asked.picture(studio, client, number, fields))
     if not isinstance(fields, dict):
         raise RegardError("request", "its fields are no object", "send one object")
     if path == "look":
