@@ -151,6 +151,8 @@ def predict(run: str, prompts: tuple[str, ...], json_: bool, stop: tuple[str, ..
 @option("--save", metavar="FILE", help="x.html: a page by itself; x.svg, x.png: a picture of every head; "
         "x.regard: the recording.")  # fmt: skip
 @option("--head", metavar="L.H", help="Only this head of this layer, large; both count from 0.")
+@option("--query", metavar="TOKEN", help="Of a picture: whose maps are drawn: row,column of a patch, class, or "
+        "'register 0'.  [default: class where the model has it, else the mean over all patches]")  # fmt: skip
 @option("--tour", is_flag=True, help="Open the page on the tour, the lecture in twelve stops; without TEXT on "
         "a sentence that comes with regard. With --save x.html the saved page opens there.")  # fmt: skip
 @option("--page/--no-page", "page", default=None, help="Open the page, or only print.  [default: open it where a "
@@ -163,17 +165,20 @@ def predict(run: str, prompts: tuple[str, ...], json_: bool, stop: tuple[str, ..
 @overwriting
 @as_json
 def look(
-    what: str, text: str | None, save: str | None, head: str | None, tour: bool, page: bool | None, port: str | None,
+    what: str, text: str | None, save: str | None, head: str | None, query: str | None, tour: bool, page: bool | None,
+    port: str | None,
     host: str | None, browser: bool, prove: bool, run_: str | None, overwrite: bool, json_: bool,
 ) -> None:  # fmt: skip
     """Record what every head of RUN looks at in TEXT, prove it, name the strongest heads, and open the page that shows
-    them all; without TEXT the page waits for one. Or open a saved recording, x.regard.
+    them all; without TEXT the page waits for one. Of a run on pictures, TEXT is a picture's file. Or open a saved
+    recording, x.regard.
 
     \b
     regard look runs/shakespeare "A robot must obey"
     regard look runs/shakespeare --tour
     regard look runs/shakespeare "A robot must obey" --save heads.svg
     regard look runs/shakespeare "A robot must obey" --save robot.regard
+    regard look runs/photos cat.jpg --query 3,4 --save maps.svg
     regard look robot.regard --prove --run runs/shakespeare
     """
     saved = what.endswith(".regard") and not os.path.isdir(what)
@@ -188,32 +193,38 @@ def look(
         raise RegardError(
             "--port" if port is not None else "--host", "no page is opened", "add --page, or leave it out"
         )
-    from regard.look import Look, check_ending
+    from regard.look import Look, check_ending, check_kind
 
     if save is not None:
-        check_ending(save, head)
+        check_ending(save, head, query)
+    elif query is not None and (not page or (text is None and not saved)):
+        raise RegardError("--query", "nothing is drawn", "add --save x.svg or --page, or leave it out")
     with opened(run_ if saved else what) as run:
+        if not saved:
+            check_kind(run.takes == "picture", tour, query)
         if text is None and not saved:
             run.check()
             open_page(run, None, number, host, browser)
             return
         recording = Look.load(what, run and run.model) if saved else run.look(utf8(text or "", "TEXT"))
-        if saved and run is not None:
+        begins = recording.begins(tour, query)
+        if saved and run is not None and not recording.is_picture:
             recording.label = run.tokenizer.label
         chosen = None if head is None else recording.head_of(head)
         if prove or not saved:
             recording.prove()
         if save is not None:
-            recording.save(save, overwrite, chosen, tour)
+            recording.save(save, overwrite, chosen, tour, query)
         notices(run)
         if json_:
-            kept = {"run": recording.facts.name, "task": "language", "data": None, "seed": recording.facts.seed,
+            task = "classification" if recording.is_picture else "language"
+            kept = {"run": recording.facts.name, "task": task, "data": None, "seed": recording.facts.seed,
                     "version": recording.facts.version}  # fmt: skip
             reply(run.facts if not saved else kept, looked(recording, chosen, save))
         else:
             say(words.look_text(recording, chosen, save, prove))
         if page:
-            open_page(run, recording, number, host, browser, tour)
+            open_page(run, recording, number, host, browser, begins)
     if recording.proof is not None and any(check.passed is False for check in recording.proof.checks):
         raise RegardError("proof", recording.badge, "do not trust these numbers, and please report this", 1)
 
@@ -223,7 +234,7 @@ def check_look(saved: bool, text: str | None, run: str | None, save: str | None,
     if saved and text is not None:
         raise RegardError("TEXT", "a saved recording has its own text", "leave it out")
     if not saved and text is None and not page:
-        raise RegardError("regard look", "TEXT is missing", "give the text to look at, in quotes")
+        raise RegardError("regard look", "TEXT is missing", "give the text to look at, in quotes, or a picture")
     if not saved and run is not None:
         raise RegardError("--run", "the run is named already", "leave it out; it goes with a saved recording, x.regard")
     if overwrite and save is None:

@@ -35,26 +35,42 @@ class Look(Recording):
     """Which looked, and can look again; None of a recording that was loaded."""
 
     def save(
-        self, path: str | Path, overwrite: bool = False, head: str | tuple[int, int] | None = None, tour: bool = False
+        self, path: str | Path, overwrite: bool = False, head: str | tuple[int, int] | None = None, tour: bool = False,
+        query: str | None = None,
     ) -> None:  # fmt: skip
         """x.regard keeps the recording; x.html is a page by itself; x.svg and x.png draw every head, or one large.
 
         head: (2, 0) or "2.0"; of a page, the only one that is in it. tour: the page opens on the tour's first stop.
-        Raises RegardError for another ending, a head that does not exist, a page of more than 50 MB, and a file that is
-        there.
+        query: of a picture, the token whose maps are drawn (draw_pictures.py). Raises RegardError for another ending, a
+        head or token that does not exist, a page of more than 50 MB, and a file that is there.
         """
-        check_ending(path, head)
+        check_ending(path, head, query)
         if Path(path).suffix.lower() in PAGES:
             from regard.page.export import save_page
 
             one = None if head is None else self.head_of(head)
-            return save_page(self, Path(path), overwrite, one, TOUR if tour else "")
+            return save_page(self, Path(path), overwrite, one, self.begins(tour, query))
         if Path(path).suffix.lower() not in PICTURES:
             return super().save(path, overwrite)
+        if self.is_picture:
+            from regard.looking.draw_pictures import draw_picture
+
+            chosen = None if head is None else self.head_of(head)
+            return draw_picture(self, query=query, head=chosen).save(path, overwrite)
         from regard.looking.draw import draw_head, draw_heads
 
         drawn = draw_heads(self) if head is None else draw_head(self, *self.head_of(head))
         return drawn.save(path, overwrite)
+
+    def begins(self, tour: bool = False, query: str | None = None) -> str:
+        """Where a page of it begins, as its address has it. Raises RegardError for a token that there is not."""
+        check_kind(self.is_picture, tour, query)
+        if tour or query is None:
+            return TOUR if tour else ""
+        from regard.looking.draw_pictures import query_of
+        from regard.page.pictures import BEGINS
+
+        return f"{BEGINS}&row={query_of(self, query).tokens[0]}"
 
     def show(self, live: bool = True) -> "Widget | Inline | None":
         """In a notebook the page, inside the notebook: live with `pip install regard[notebook]`, else a frame that
@@ -125,13 +141,23 @@ def surveying(
     return Surveying(run.model, choose(tokens, run.tokenizer, windows=windows, size=size, seed=seed))
 
 
-def check_ending(path: str | Path, head: object = None) -> None:
+def check_kind(is_picture: bool, tour: bool, query: str | None) -> None:
+    """What is for texts alone, or for pictures. Raises RegardError."""
+    if is_picture and tour:
+        raise RegardError("--tour", "it leads through a text, and this is a picture", "leave it out")
+    if query is not None and not is_picture:
+        raise RegardError("--query", "it is for pictures, and this is a text", "leave it out")
+
+
+def check_ending(path: str | Path, head: object = None, query: str | None = None) -> None:
     """Before anything is computed for it. Raises RegardError."""
     suffix = Path(path).suffix.lower()
     if suffix not in (*PICTURES, *PAGES, ".regard"):
         raise RegardError(str(path), "its ending does not say what to save", "end it in .html, .svg, .png or .regard")
     if head is not None and suffix == ".regard":
         raise RegardError("--head", "a recording holds every head", "leave it out, or save an .html, .svg or .png")
+    if query is not None and suffix == ".regard":
+        raise RegardError("--query", "a recording holds every token", "leave it out, or save an .html, .svg or .png")
 
 
 def studio_of(run: Any, recording: Recording | None) -> "Studio":
@@ -147,7 +173,8 @@ def studio_of(run: Any, recording: Recording | None) -> "Studio":
         run.notices = []
         return found
 
-    return Studio(run.look, recording, run.facts["run"], notices=fresh, surveying=partial(surveying, run))
+    held_out = partial(surveying, run) if run.takes == "text" else None
+    return Studio(run.look, recording, run.facts["run"], notices=fresh, surveying=held_out, takes=run.takes)
 
 
 def in_notebook() -> bool:

@@ -9,13 +9,12 @@ SENTENCE = "A robot must obey the orders given it by human beings"
 """What the tour is on where no text is given."""
 
 
-def open_page(run: Any, recording: Any, port: int, host: str | None, browser: bool, tour: bool = False) -> None:
-    """The page, until Ctrl-C; of a saved recording without its run there is no typing. tour: on its first stop."""
-    from regard.look import TOUR, studio_of
+def open_page(run: Any, recording: Any, port: int, host: str | None, browser: bool, at: str = "") -> None:
+    """The page, until Ctrl-C; of a saved recording without its run there is no typing. at: where it begins."""
+    from regard.look import studio_of
     from regard.page.server import serve
 
-    studio = studio_of(run, recording)
-    serve(studio, host=host or "127.0.0.1", port=port, open_browser=browser, say=tell, at=TOUR if tour else "")
+    serve(studio_of(run, recording), host=host or "127.0.0.1", port=port, open_browser=browser, say=tell, at=at)
 
 
 def port_of(text: str | None) -> int:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 
 class TextRun(Run):
+    takes = "text"
+    """What it is asked about."""
+
     surveyed: "Survey | None" = None
     """The last survey: what is looked at from then on has it, too."""
 

@@ -114,7 +114,7 @@ def trained_text(run: Any, known: Known, sample: str) -> str:
     path = shell(run.path)
     language = run.facts["task"] == "language"
     asked = [f'predict {path} "your words"', f'look {path} "your words" --save heads.svg'] if language else [
-        f"predict {path} picture.jpg"]  # fmt: skip
+        f"predict {path} picture.jpg", f"look {path} picture.jpg --save maps.svg"]  # fmt: skip
     length = "steps" if known["steps"] is not None else "minutes"
     lines = [wrap(printable(line), width() - 2) or [""] for line in sample.strip().split("\n")]
     said = "\n".join("  " + part for line in lines for part in line)
@@ -250,9 +250,11 @@ def strongest_text(recording: Any) -> str:
     """Which heads are the strongest in what: by each measure of looking/measures.py."""
     heads = recording.measures()
     lines = [fitted(f"{counted(recording.n, 'token')}: {' '.join(recording.tokens.labels)}", width()).rstrip(), ""]
-    few = " ?" if heads and heads[0].few else ""
+    few = " ?" if heads and heads[0].few and not recording.is_picture else ""
     rows, wide = [], max(len(head_name(one, recording)) for one in heads)
     for name, key, lowest, meaning in MEASURES:
+        if recording.is_picture and key in ("previous", "induction", "first", "distance"):
+            continue  # of an order that patches do not have
         known = [one for one in heads if not math.isnan(getattr(one, key))]
         ordered = sorted(known, key=lambda one: (getattr(one, key) if lowest else -getattr(one, key), one.layer))
         digits = 1 if key == "distance" else 2
