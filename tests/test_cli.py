@@ -54,6 +54,10 @@ TYPED = {  # what is typed: what the sentence says
     "look RUN --tour --no-page": ("--tour", "--save x.html"),
     "look RUN --tour --head 0.0": ("--tour", "--head"),
     "look some.regard hello": ("TEXT", "its own"),
+    "look some.regard --tokens 3": ("--tokens", "there is no TEXT"),
+    "look RUN --page --tokens 3": ("--tokens", "give TEXT"),
+    "look RUN hello --top-k 3": ("--top-k", "add --tokens"),
+    "look RUN hello --tokens 300": ("--tokens", "over the context of 32; give at most 27"),
     "eval": ("regard eval", "RUN is missing"),
     "eval RUN --text-key": ("--text-key", "requires an argument"),
     "eval RUN --skip-bad": ("--skip-bad", "none is given"),
@@ -88,6 +92,8 @@ NUMBERS: dict[str, tuple[str, float, float, bool]] = {
     **{f"train {s.option}": ("train", s.low, s.high, s.kind == "whole") for s in (*SETTINGS, MINUTES, STEPS)
        if s.kind != "choice"},
     **{f"predict --{name.replace('_', '-')}": ("predict", r.low, r.high, r.kind is int) for name, r in RANGES.items()},
+    **{f"look --{name.replace('_', '-')}": ("look", r.low, r.high, r.kind is int) for name, r in RANGES.items()
+       if name != "samples"},
     "look --port": ("look", 1, 65_535, True),
 }  # fmt: skip
 
@@ -338,9 +344,24 @@ def test_look_names_the_strongest_heads_and_proves_them(call: Call, run: Path, t
     assert max(map(len, done.out.splitlines())) <= 80
     assert "S␣w" not in done.out
     answer = call("look", run, "So wise so young", "--json").answer
-    assert set(answer) == EVERY | {"tokens", "badge", "proof", "heads", "files"}
+    assert set(answer) == EVERY | {"tokens", "generated", "badge", "proof", "heads", "files"}
+    assert answer["generated"] is None
     assert len(answer["heads"]) == 1
     assert [check["name"] for check in answer["proof"]["checks"]] == [*"ABCDEFGS"]
+
+
+def test_look_goes_on_as_predict_does_and_keeps_what_was_said(call: Call, run: Path, tmp_path: Path) -> None:
+    how = ("--tokens", "12", "--temperature", "0.4", "--seed", "3")
+    said = call("predict", run, "So wise", *how, "--json").answer["output"]
+    answer = call("look", run, "So wise", *how, "--json", "--save", "said.regard").answer
+    assert "".join(answer["tokens"]).replace("␣", " ").replace("⏎", "\n") == f"So wise{said}"
+    generated = answer["generated"]
+    assert (generated["start"], generated["agrees"], generated["same"]) == (7, True, True)
+    assert generated["sampling"] == {"tokens": 12, "temperature": 0.4, "seed": 3}
+    again = call("look", "said.regard")
+    words = "from token 7 on the model's own words (seed 3, temperature 0.4); forced pass agrees"
+    assert words in " ".join(again.out.split())
+    assert call("look", "said.regard", "--json").answer["generated"] == generated
 
 
 def test_look_draws_keeps_and_opens_again(call: Call, run: Path, tmp_path: Path) -> None:

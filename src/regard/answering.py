@@ -15,14 +15,33 @@ Respond = Callable[[str, bool], None]
 
 def responder(run: Any, options: Mapping[str, Any], json_: bool) -> Respond:
     """options: of sampling, as typed. Raises RegardError for those that do not fit the run."""
+    sampling = sampling_of(run, options)
+    return partial(name_classes, run, json_) if sampling is None else partial(say_after, run, sampling, json_)
+
+
+def sampling_of(run: Any, options: Mapping[str, Any]) -> Any:
+    """How tokens are chosen, from what was typed; None for a run that says none. Raises RegardError as above."""
     if run.facts["task"] == "classification":
-        for name, value in options.items():
-            if value not in (None, ()):
-                raise RegardError(f"--{name.replace('_', '-')}", "it is for a run on text", "leave it out")
-        return partial(name_classes, run, json_)
+        if given := {name: value for name, value in options.items() if value not in (None, ())}:
+            raise RegardError(name_as_typed(given), "it is for a run on text", "leave it out")
+        return None
     from regard.decoding.sample import Sampling
 
-    return partial(say_after, run, Sampling.of_text(dict(options)), json_)
+    return Sampling.of_text(options)
+
+
+def name_as_typed(options: Mapping[str, Any]) -> str:
+    """The first of them, such as --top-k."""
+    return f"--{next(iter(options)).replace('_', '-')}"
+
+
+def said_of(run: Any, options: Mapping[str, str]) -> dict[str, Any]:
+    """Options of sampling, as typed, as `run.look` takes them; none where none was. Raises RegardError as above."""
+    sampling = sampling_of(run, options) if options else None
+    if options and "tokens" not in options:
+        what = "it says how tokens are chosen, and none are to be said"
+        raise RegardError(name_as_typed(options), what, "add --tokens N")
+    return {name: getattr(sampling, name) for name in options}
 
 
 def name_classes(run: Any, json_: bool, picture: str, alone: bool) -> None:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from regard import __version__, words
-from regard.answering import responder, unanswered
+from regard.answering import name_as_typed, responder, said_of, unanswered
 from regard.ending import refusals
 from regard.errors import RegardError
 from regard.opening import SENTENCE, check_tour, open_page, port_of
@@ -21,6 +21,7 @@ from regard.options import (
     Verbs,
     argument,
     as_json,
+    choosing,
     option,
     overwriting,
     reading,
@@ -109,14 +110,9 @@ def train(paths: tuple[str, ...], plan: bool, json_: bool, base: str | None, out
 @argument("run")
 @click.argument("prompts", nargs=-1)
 @option("--tokens", metavar="N", help="Tokens to say at most.  [default: 256]")
-@option("--temperature", metavar="X", help="0 is greedy.  [default: 0.8]")
-@option("--top-k", metavar="N", help="Only the N likeliest tokens.")
-@option("--top-p", metavar="X", help="Only the likeliest tokens that make up X of the probability.")
-@option("--min-p", metavar="X", help="Only tokens at least X times as likely as the likeliest.")
-@option("--repetition-penalty", metavar="X", help="Above 1: tokens that were said before become less likely.")
+@choosing
 @click.option("--stop", multiple=True, metavar="TEXT", help="Stop before this text; may be given several times.")
 @option("--samples", metavar="N", help="Answers to each prompt.  [default: 1]")
-@option("--seed", metavar="N", help="Of the random numbers.  [default: 0]")
 @as_json
 def predict(run: str, prompts: tuple[str, ...], json_: bool, stop: tuple[str, ...], **options: Any) -> None:
     """Say what RUN expects after each of PROMPTS, as it comes; without a prompt, ask for lines. Of a run on pictures
@@ -153,6 +149,9 @@ def predict(run: str, prompts: tuple[str, ...], json_: bool, stop: tuple[str, ..
 @option("--head", metavar="L.H", help="Only this head of this layer, large; both count from 0.")
 @option("--query", metavar="TOKEN", help="Of a picture: whose maps are drawn: row,column of a patch, class, or "
         "'register 0'.  [default: class where the model has it, else the mean over all patches]")  # fmt: skip
+@option("--tokens", metavar="N", help="Also look at N tokens that RUN says after TEXT: those that predict "
+        "says with the same options.")  # fmt: skip
+@choosing
 @option("--tour", is_flag=True, help="Open the page on the tour, the lecture in twelve stops; without TEXT on "
         "a sentence that comes with regard. With --save x.html the saved page opens there.")  # fmt: skip
 @option("--page/--no-page", "page", default=None, help="Open the page, or only print.  [default: open it where a "
@@ -167,7 +166,7 @@ def predict(run: str, prompts: tuple[str, ...], json_: bool, stop: tuple[str, ..
 def look(
     what: str, text: str | None, save: str | None, head: str | None, query: str | None, tour: bool, page: bool | None,
     port: str | None,
-    host: str | None, browser: bool, prove: bool, run_: str | None, overwrite: bool, json_: bool,
+    host: str | None, browser: bool, prove: bool, run_: str | None, overwrite: bool, json_: bool, **typed: str | None,
 ) -> None:  # fmt: skip
     """Record what every head of RUN looks at in TEXT, prove it, name the strongest heads, and open the page that shows
     them all; without TEXT the page waits for one. Of a run on pictures, TEXT is a picture's file. Or open a saved
@@ -176,6 +175,7 @@ def look(
     \b
     regard look runs/shakespeare "A robot must obey"
     regard look runs/shakespeare --tour
+    regard look runs/shakespeare "A robot must obey" --tokens 20
     regard look runs/shakespeare "A robot must obey" --save heads.svg
     regard look runs/shakespeare "A robot must obey" --save robot.regard
     regard look runs/photos cat.jpg --query 3,4 --save maps.svg
@@ -188,6 +188,9 @@ def look(
         text = SENTENCE if text is None and not saved else text
     page = (tour and save is None) or (on_terminal(sys.stdout) and not prints) if page is None else page
     check_look(saved, text, run_, save, overwrite, page and not prints)
+    saying = {name: value for name, value in typed.items() if value is not None}
+    if saying and (saved or text is None):
+        raise RegardError(name_as_typed(saying), "there is no TEXT from which to go on", "give TEXT, or leave it out")
     number = port_of(port)
     if not page and (port is not None or host is not None):
         raise RegardError(
@@ -206,7 +209,9 @@ def look(
             run.check()
             open_page(run, None, number, host, browser)
             return
-        recording = Look.load(what, run and run.model) if saved else run.look(utf8(text or "", "TEXT"))
+        recording = (
+            Look.load(what, run and run.model) if saved else run.look(utf8(text or "", "TEXT"), **said_of(run, saying))
+        )
         begins = recording.begins(tour, query)
         if saved and run is not None and not recording.is_picture:
             recording.label = run.tokenizer.label
@@ -349,7 +354,9 @@ def looked(recording: Any, head: tuple[int, int] | None, save: str | None) -> di
     """What `look` found, for --json; of a head that is not drawn, its weights."""
     proof = recording.proof
     weights = {} if head is None or save is not None else {"weights": recording.weights(*head).tolist()}
-    return {"tokens": list(recording.tokens.labels), "badge": recording.badge,
+    said = recording.generated
+    generated = None if said is None else {**asdict(said), "agrees": said.agrees}
+    return {"tokens": list(recording.tokens.labels), "generated": generated, "badge": recording.badge,
             "proof": proof.to_json() if proof is not None else None,
             "heads": [asdict(one) for one in recording.measures()],
             "files": [save] if save is not None else [], **weights}  # fmt: skip

@@ -3,13 +3,16 @@
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from regard.errors import RegardError
+from regard.errors import RegardError, counted
+from regard.looking.generated import compared
+from regard.looking.kept import LONGEST
 from regard.looking.record import Recording, Tokens, record
 from regard.looking.survey import SIZE, WINDOWS, Surveying, choose
 from regard.model.sequence import Sequence as Places
@@ -18,6 +21,8 @@ from regard.model.transformer import Transformer
 if TYPE_CHECKING:
     import numpy as np
 
+    from regard.decoding.heard import Said
+    from regard.decoding.sample import Sampling
     from regard.page.export import Inline
     from regard.page.studio import Studio
     from regard.page.widget import Widget
@@ -110,14 +115,48 @@ class Look(Recording):
         raise RegardError("--head", f"there is no head {name!r}", f"give layer.head, from 0.0 to {last}")
 
 
-def look(run: Any, ids: Sequence[int]) -> Look:
-    """One forward pass of the run's model over these tokens, recorded."""
-    named = Tokens.of_text(ids, run.tokenizer)
+def look(run: Any, ids: Sequence[int], sampling: "Sampling | None" = None) -> Look:
+    """One forward pass of the run's model over these tokens, recorded; and over what it says after them, if asked."""
+    said = [] if sampling is None else continued(run, list(ids), sampling)
+    every = [*ids, *(one.token for one in said)]
+    named = Tokens.of_text(every, run.tokenizer)
     facts = {"name": run.facts["run"], "seed": run.facts["seed"]}
-    recording = record(run.model, Places.text(torch.tensor([ids])), named, **facts)
-    found = Look(recording.kept, run.model, label=run.tokenizer.label)
+    kept = record(run.model, Places.text(torch.tensor([every])), named, **facts).kept
+    if sampling is not None and said:
+        _, likeliest, log_p = zip(*said, strict=True)
+        kept = replace(kept, generated=compared(kept.readings, len(ids), likeliest, log_p, how_of(sampling)))
+    found = Look(kept, run.model, label=run.tokenizer.label)
     found.run, found.survey = run, run.surveyed
     return found
+
+
+def continued(run: Any, ids: list[int], sampling: "Sampling") -> "list[Said]":
+    """What the run's model says after these tokens, step by step, as `predict` would.
+
+    Raises RegardError where there is no room in the context, and for several samples or stop texts.
+    """
+    from regard.decoding.heard import heard
+    from regard.decoding.sample import LanguageDecoder
+
+    if sampling.samples != 1 or sampling.stop:
+        name = "--samples" if sampling.samples != 1 else "--stop"
+        raise RegardError(name, "a recording is of one text, as long as --tokens says", "leave it out")
+    context = min(run.model.config.context, LONGEST)
+    if (room := context - len(ids)) < sampling.tokens:
+        what = f"{counted(len(ids), 'token')} of text and {sampling.tokens:,} more are over the context of {context:,}"
+        raise RegardError("--tokens", what, f"give at most {room:,}" if room > 0 else "give a shorter text")
+    said = list(heard(LanguageDecoder(run.model), ids, sampling, run.tokenizer.document))
+    if len(said) < sampling.tokens:
+        run.notice("tokens less than were asked for, as the model ended the text", sampling.tokens - len(said))
+    return said
+
+
+def how_of(sampling: "Sampling") -> dict[str, Any]:
+    """Number of tokens, temperature and seed, and what else is not as it is by default."""
+    given = {name: value for name, value in asdict(sampling).items() if name not in ("samples", "stop")}
+    usual = type(sampling)()
+    always = ("tokens", "temperature", "seed")
+    return {name: value for name, value in given.items() if name in always or value != getattr(usual, name)}
 
 
 def surveying(

@@ -11,6 +11,15 @@ from regard.training.settings import SETTINGS, Setting
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 PLANNED = "Settings, planned unless given"
+CHOOSING = (
+    ("--temperature", "X", "0 is greedy.  [default: 0.8]"),
+    ("--top-k", "N", "Only the N likeliest tokens."),
+    ("--top-p", "X", "Only the likeliest tokens that make up X of the probability."),
+    ("--min-p", "X", "Only tokens at least X times as likely as the likeliest."),
+    ("--repetition-penalty", "X", "Above 1: tokens that were said before become less likely."),
+    ("--seed", "N", "Of the random numbers.  [default: 0]"),
+)
+"""Options, what their values are, and what they mean."""
 
 
 class Verbs(click.Group):
@@ -84,6 +93,13 @@ def reading(command: Callable[..., Any]) -> Callable[..., Any]:
     command = option("--skip-bad", is_flag=True, help="Skip and count malformed rows of .jsonl.")(command)
     return option("--encoding", metavar="NAME",
                   help="Of text that is not UTF-8: latin-1, cp1252, utf-16-le ...")(command)  # fmt: skip
+
+
+def choosing(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say how each next token is chosen, of the verbs that let a run speak."""
+    for name, metavar, meaning in reversed(CHOOSING):
+        command = option(name, metavar=metavar, help=meaning)(command)
+    return command
 
 
 def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -96,11 +96,17 @@ class TextRun(Run):
         ids = self._encode(prompt)
         return speak(LanguageDecoder(self.model), self.tokenizer, ids, sampling or _sampling({}), nats)
 
-    def look(self, text: str) -> "Look":
-        """One forward pass over the text, recorded: queries, keys, values, outputs and streams of every layer."""
+    def look(self, text: str, tokens: int = 0, **sampling: Any) -> "Look":
+        """One forward pass over the text, recorded: queries, keys, values, outputs and streams of every layer.
+
+        tokens: so many more, which the model says after the text, are looked at, too; fewer if it ends the text.
+        sampling: how they are chosen, as in `predict`. The recording tells whether one pass over all of them agrees
+        with how they were said, one by one (recording.generated). Raises RegardError where the context has no room.
+        """
         from regard.look import look
 
-        return look(self, self._encode(text))
+        wanted = _sampling({"tokens": tokens, **sampling}) if tokens or sampling else None
+        return look(self, self._encode(text), wanted)
 
     def survey(self, *paths: str | Path, windows: int = 64, seed: int = 0, encoding: str | None = None,
                skip_bad: bool = False, text_key: str = "text") -> "Survey":  # fmt: skip

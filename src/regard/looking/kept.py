@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from regard.errors import RegardError
+from regard.looking.generated import Generated
 from regard.model.mask import Mask
 from regard.model.sequence import Sequence
 
@@ -178,6 +179,8 @@ class Kept:
     logits: Tensor | None
     """(n, vocabulary) float32, where vocabulary * n is at most 16 million."""
     facts: Facts
+    generated: Generated | None = None
+    """Which tokens the model said itself; None where all were given."""
 
     @property
     def n(self) -> int:

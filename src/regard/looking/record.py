@@ -32,6 +32,7 @@ from regard.model.transformer import Transformer
 if TYPE_CHECKING:
     from regard.looking.block import Block
     from regard.looking.edit import Edit, Effect, Source
+    from regard.looking.generated import Generated
     from regard.looking.measures import HeadMeasures
     from regard.looking.survey import Survey
     from regard.looking.verdict import Proof
@@ -97,7 +98,8 @@ class Recording:
         """What the same heads do over a data set, where that was measured; no part of what is saved (survey.py)."""
 
     def __repr__(self) -> str:
-        sizes = f"{counted(self.n, 'token')}, {counted(self.layers, 'layer')} x {counted(self.heads, 'head')}"
+        said = f", the last {self.n - self.generated.start:,} said by the model" if self.generated is not None else ""
+        sizes = f"{counted(self.n, 'token')}{said}, {counted(self.layers, 'layer')} x {counted(self.heads, 'head')}"
         name = f" {printable(self.facts.name)}" if self.facts.name else ""
         return f"<{type(self).__name__}{name}: {sizes}, {self.badge}>"
 
@@ -142,6 +144,11 @@ class Recording:
         if self._id is None:
             self._id = identity(self.kept, self.model_hash)
         return self._id
+
+    @property
+    def generated(self) -> Generated | None:
+        """Which tokens the model said itself, and whether this pass agrees with how it said them; None where none."""
+        return self.kept.generated
 
     @property
     def badge(self) -> str:

@@ -6,6 +6,7 @@ id. A file is checked before any array is used: its own form (files/), the hash,
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -18,12 +19,15 @@ from torch import Tensor
 from regard.errors import RegardError
 from regard.files import Stored, read_safetensors, safetensors_bytes, write
 from regard.looking.checkpoint import raw_bytes
+from regard.looking.generated import Generated
 from regard.looking.kept import KINDS, LONGEST, PARTS, Call, Facts, Kept, Readings, Tokens
 from regard.looking.verdict import Proof
 from regard.model.mask import Mask, Places
 from regard.model.sequence import Sequence
 
 FORMAT = "regard recording 1"
+WITH_GENERATED = "regard recording 2"
+"""The same, and some of the tokens were said by the model itself: only then, so that older versions open the others."""
 SUFFIX = ".regard"
 MOST_LAYERS = 1000
 """More than any model has; a forged file may not make us loop."""
@@ -41,7 +45,11 @@ def save(path: Path, kept: Kept, model_hash: str, proof: Proof | None, overwrite
     if path.suffix != SUFFIX:
         raise RegardError(str(path), "a recording's name ends in .regard", f"call it {path.stem}{SUFFIX}")
     tensors, header = _packed(kept, model_hash)
-    metadata = {"format": FORMAT, "id": _digest(tensors, header), "recording": header}
+    metadata = {
+        "format": FORMAT if kept.generated is None else WITH_GENERATED,
+        "id": _digest(tensors, header),
+        "recording": header,
+    }
     if proof is not None:
         metadata["proof"] = json.dumps(proof.to_json())
     write(path, safetensors_bytes({name: _stored(x) for name, x in tensors.items()}, metadata), overwrite)
@@ -55,7 +63,7 @@ def identity(kept: Kept, model_hash: str) -> str:
 def load(path: Path) -> tuple[Kept, str, Proof | None]:
     """(what was kept, the hash of the model that ran, the proof if one was made). Raises RegardError."""
     stored, metadata = read_safetensors(path)
-    if metadata.get("format") != FORMAT:
+    if metadata.get("format") not in (FORMAT, WITH_GENERATED):
         raise RegardError(str(path), f"this is not a {FORMAT!r}", "give a .regard file that regard has written")
     tensors = {name: _tensor(one, name, path) for name, one in stored.items()}
     header = metadata.get("recording", "")
@@ -97,6 +105,8 @@ def _packed(kept: Kept, model_hash: str) -> tuple[dict[str, Tensor], str]:
     tokens = asdict(kept.tokens) | {"raw": [raw.hex() for raw in kept.tokens.raw]}
     facts = {"tokens": tokens, "calls": calls, "streams": [[place, layer] for place, layer in kept.streams],
              "logits": kept.logits is not None, "facts": asdict(kept.facts), "model_hash": model_hash}  # fmt: skip
+    if kept.generated is not None:
+        facts["generated"] = asdict(kept.generated)
     return {name: x.detach().cpu() for name, x in tensors.items()}, json.dumps(facts, sort_keys=True)
 
 
@@ -147,7 +157,9 @@ def _unpacked(tensors: dict[str, Tensor], header: str) -> tuple[Kept, str]:
     position = take("sequence.position", (n, tensors["sequence.position"].shape[1]))[None]
     if left:
         raise ValueError(f"{min(left)[:60]!r} is not named in its facts")
-    kept = Kept(tokens, Sequence.of(given, position, places), calls, streams, readings, logits, _facts(facts["facts"]))
+    generated = _generated(facts["generated"], n) if "generated" in facts else None
+    said = (_facts(facts["facts"]), generated)
+    kept = Kept(tokens, Sequence.of(given, position, places), calls, streams, readings, logits, *said)
     return kept, _text(facts["model_hash"])
 
 
@@ -171,6 +183,14 @@ def _facts(values: Mapping[str, Any]) -> Facts:
     for text in (facts.version, facts.torch, facts.made, facts.name, *classes):
         _text(text)
     return facts
+
+
+def _generated(values: Mapping[str, Any], n: int) -> Generated:
+    found = Generated(**values)
+    numbers = type(found.same) is bool and type(found.difference) is float and 0 <= found.difference < math.inf
+    if not (0 < _whole(found.start) < n and numbers and isinstance(found.sampling, dict)):
+        raise ValueError("what it generated is not said")
+    return found
 
 
 def _calls(

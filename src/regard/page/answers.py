@@ -101,8 +101,17 @@ def facts(recording: Recording) -> dict[str, Any]:
         "text": b"".join(tokens.raw).decode(errors="replace"), "name": printable(kept.name), "kernel": call.kernel,
         "dtype": call.dtype, "version": kept.version, "torch": kept.torch, "made": kept.made, "seed": kept.seed,
         "badge": recording.badge, "palette": CIVIDIS.tobytes().hex(), "model": recording.model is not None,
-        "finest": finest_kept(call.n, call.m),
+        "finest": finest_kept(call.n, call.m), "generated": _generated(recording),
     }  # fmt: skip
+
+
+def _generated(recording: Recording) -> dict[str, Any] | None:
+    """The tokens that the model said itself; None where all were given."""
+    said = recording.generated
+    if said is None:
+        return None
+    prompt = b"".join(recording.tokens.raw[: said.start]).decode(errors="replace")
+    return asdict(said) | {"agrees": said.agrees, "mark": said.mark, "prompt": prompt}
 
 
 def proof(recording: Recording) -> dict[str, Any]:

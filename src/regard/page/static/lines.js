@@ -14,9 +14,8 @@ const LINES_COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#
 const LINES_DASHES = [[], [9, 4], [2, 3], [10, 3, 2, 3], [5, 5], [16, 4], [1, 5]];
 
 export function linesView(place, page) {
-  const {facts, state, facts: {n}} = page;
-  const most = Math.max(0, n - LINES_WINDOW); // where the last window starts
-  let now = null, shown = null, other = -1, laidOut = -1, seen = "", inkAs = "", round = 0, settle = 0, alive = true;
+  const {facts, state, facts: {n, generated}} = page;
+  let now = null, shown = null, other = -1, laidOut = "", seen = "", inkAs = "", round = 0, settle = 0, alive = true;
   const directions = [["at", "looks at"], ["by", "is looked at by"]];
   const [byLabel, bySelect] = choiceOf("the chosen token", directions, (direction) =>
     state.set({direction, [direction === "by" ? "column" : "row"]: now.at}));
@@ -26,6 +25,9 @@ export function linesView(place, page) {
   const token = input("token's number", "token");
   const [togetherLabel, togetherSelect] = choiceOf("several tokens", [["", "side by side"], ["mean", "their mean"]],
     (together) => state.set({together}));
+  const only = [["", "all tokens"], ["generated", "only generated tokens"]];
+  const [onlyLabel, onlySelect] = choiceOf("show", only, (one) =>
+    state.set({only: one, from: undefined, ...(one && {[now.by ? "column" : "row"]: Math.max(now.at, generated.start)})}));
   const [chips, beside, around] = [0, 0, 0].map(() => element("div", {class: "row small"}));
   const [complaint, readout] = ["small", ""].map((kind) => element("p", {class: `lines-line ${kind}`}));
   const [masses, status, table] = [0, 0, 0].map(() => element("div"));
@@ -46,7 +48,8 @@ export function linesView(place, page) {
       "on the page's scale; hatched: not allowed."),
     element("div", {class: "row"}, byLabel, leastLabel, formOf(input("head to add", "layer.head"), "add head", addHead),
       formOf(token, "jump", (wanted) => numbered(wanted, jump)),
-      plainButton("take beside", () => numbered(token.value.trim(), toggle)), togetherLabel),
+      plainButton("take beside", () => numbered(token.value.trim(), toggle)), togetherLabel,
+      generated ? onlyLabel : null),
     complaint, chips, beside, around, stage, readout, masses, status, element("div", {class: "scroll"}, table),
   );
   const {soon, stop} = redrawing(stage, draw);
@@ -100,24 +103,26 @@ export function linesView(place, page) {
   }
 
   /** Where the window starts: where the address says, else so that the chosen token is in it. */
-  function windowOf(from, at, by) {
-    return Math.max(0, Math.min(Number.isInteger(from) ? from : Math.floor(at / 128) * 128 - (by ? 0 : 128), most));
+  function windowOf(from, at, by, least) {
+    const most = Math.max(least, n - LINES_WINDOW); // where the last window starts
+    return Math.max(least, Math.min(Number.isInteger(from) ? from : Math.floor(at / 128) * 128 - (by ? 0 : 128), most));
   }
 
   function layOut() {
-    laidOut = now.from;
+    laidOut = `${now.from} ${now.first}`;
     canvas.width = 0; // lines of other places
     const last = Math.min(n, now.from + LINES_WINDOW) - 1;
     fill(text, ...Array.from({length: last + 1 - now.from}, (_, k) => {
       const node = tokenName(facts, now.from + k);
       node.classList.add("lines-token");
+      node.classList.toggle("strip-said", Boolean(generated) && now.from + k >= generated.start);
       node.setAttribute("role", "option");
       node.tabIndex = now.from + k === now.at ? 0 : -1;
       return node;
     }));
-    const to = (from) => () => state.set({from: Math.max(0, Math.min(from, most))});
-    fill(around, `Tokens ${now.from} to ${last} of ${n}.`,
-      now.from > 0 ? plainButton("earlier", to(now.from - 128), {"aria-label": "earlier tokens"}) : null,
+    const to = (from) => () => state.set({from: windowOf(from, 0, false, now.first)});
+    fill(around, `Tokens ${now.from} to ${last} of ${n}.`, now.first ? ` The model said all from ${now.first} on; what lies before is the prompt.` : "",
+      now.from > now.first ? plainButton("earlier", to(now.from - 128), {"aria-label": "earlier tokens"}) : null,
       last < n - 1 ? plainButton("later", to(now.from + 128), {"aria-label": "later tokens"}) : null);
   }
 
@@ -172,7 +177,7 @@ export function linesView(place, page) {
   function tell() {
     const {by, series, at, members, several, together, weights} = shown;
     shown.parts = weights.map((row) => linesParts(row, now));
-    const words = {first: "first token", before: "before these tokens", others: `others, under ${now.least}`,
+    const words = {first: "first token", before: now.first === now.from && now.first ? "prompt" : "before these tokens", others: `others, under ${now.least}`,
       after: "after these tokens"};
     stubs.mean.hidden = !together;
     const rows = by ? "columns" : "rows";
@@ -329,17 +334,18 @@ export function linesView(place, page) {
       const wanted = by ? all.column : all.row;
       const at = wanted >= 0 && wanted < n ? wanted : n - 1;
       const least = leasts.some(([value]) => value === all.least) ? all.least : "0.01";
+      const first = generated && all.only === "generated" ? generated.start : 0; // of what is shown
       const next = {site: all.site, by, at, ...linesChosen(all, facts, at)};
       const asks = JSON.stringify(next);
-      Object.assign(next, {asks, least: Number(least), from: windowOf(all.from, at, by)});
+      Object.assign(next, {asks, least: Number(least), first, from: windowOf(all.from, at, by, first)});
       const sight = JSON.stringify([next, page.scale()]);
       if (sight === seen) return;
       seen = sight;
       const before = now;
       now = next;
-      [bySelect.value, leastSelect.value] = [by ? "by" : "at", least];
+      [bySelect.value, leastSelect.value, onlySelect.value] = [by ? "by" : "at", least, first ? "generated" : ""];
       [togetherSelect.value, togetherSelect.disabled] = [all.together === "mean" ? "mean" : "", !next.several];
-      if (laidOut !== now.from) layOut();
+      if (laidOut !== `${now.from} ${first}`) layOut();
       if (before?.asks !== asks) layChips();
       if (before?.asks === asks) return shown?.asks === asks ? tell() : undefined;
       clearTimeout(settle);

@@ -99,14 +99,14 @@ function matrixBody(page, what, {rows, columns, rowTokens, columnTokens, values}
 
 /** The rows or columns of which lines are drawn, each whole: series of {name, weights}; share: what is drawn, in words. */
 export function linesSlice(page, {by, members, together, layer, head, series, least, share}, draw) {
-  const places = Array.from(series[0].weights, (_, k) => k), several = members.length > 1, names = sliceTokens(page, members);
+  const places = Array.from(series[0].weights, (_, k) => k), {generated} = page.facts, several = members.length > 1, names = sliceTokens(page, members);
   const looks = by ? `${several ? "are" : "is"} looked at by` : `look${several ? "" : "s"} at`;
   return {
     name: by ? "lines-column" : "lines", title: members.map((at, k) => `${at} ${names[k]}`).join(", ") + ` ${looks}`, scale: "weights",
     under: series.map(({name}) => name).join("; ") + (together ? " (Derived)" : ""), facts: {layer, head, [by ? "columns" : "rows"]: members.join(" ")}, empty: SLICE_MASKED,
     words: [`Lines from a weight of ${least}: their width is 1 + 13 x weight in pixels, their opacity the weight (at least 12 %). Drawn of the mass: ${share}.`],
     columns: [sliceColumn(by ? "row" : "column", places), sliceColumn("token", sliceTokens(page, places)),
-      ...series.map(({name, weights}) => sliceColumn(name, Float64Array.from(weights)))],
+      ...(generated ? [sliceColumn("generated", places.map((at) => Number(at >= generated.start)))] : []), ...series.map(({name, weights}) => sliceColumn(name, Float64Array.from(weights)))],
     draw,
   };
 }

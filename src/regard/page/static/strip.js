@@ -1,12 +1,14 @@
 // The text as the model reads it: each token in its place, the chosen ones marked; a click chooses a row.
 
+import {digits} from "./controls.js";
 import {element, fill, tokenName} from "./dom.js";
+import {shortNumber} from "./numbers.js";
 
 const STRIP_WINDOW = 256;
 
 /** Chooses the query token (row). Beyond 256 tokens a window around the row is drawn, and how many are left out is said. */
 export function tokenStrip(place, page) {
-  const {facts, state} = page;
+  const {facts, state, facts: {generated}} = page;
   const list = element("div", {class: "strip-tokens", role: "listbox", "aria-label": "Tokens: choose the one that looks", tabindex: "0"});
   const found = element("input", {class: "page-find small", type: "search", placeholder: "find a token", "aria-label": "find a token"});
   let start = -1;
@@ -20,7 +22,10 @@ export function tokenStrip(place, page) {
     for (let at = from; at < end; at++) {
       const box = tokenName(facts, at);
       box.classList.add("strip-token");
-      for (const [name, value] of [["role", "option"], ["data-at", at], ["title", `token ${at}`]]) box.setAttribute(name, value);
+      const said = generated && at >= generated.start, title = `token ${at}` + (said ? ", said by the model" : "");
+      for (const [name, value] of [["role", "option"], ["data-at", at], ["title", title]]) box.setAttribute(name, value);
+      box.classList.toggle("strip-said", Boolean(said));
+      if (at === generated?.start) boxes.push(element("span", {class: "strip-turn quiet small"}, "the model goes on:"));
       boxes.push(box);
     }
     fill(list, from > 0 ? element("span", {class: "quiet small"}, `${from} before `) : null, ...boxes,
@@ -50,7 +55,9 @@ export function tokenStrip(place, page) {
     }
     page.say("no token has that");
   });
-  fill(place, list, facts.n > 24 ? found : null);
+  fill(place, list, facts.n > 24 ? found : null, generated && element("p", {class: `strip-forced small ${generated.agrees ? "quiet" : "failed"}`},
+    `From token ${generated.start} on the model's own words; ${generated.mark} with saying them one by one: the likeliest tokens are ` +
+    (generated.same ? "the same" : "not the same") + ", log p differs by at most ", digits(generated.difference, shortNumber), " nats."));
   return {
     update(now) {
       draw(Math.max(now.row, 0));
