@@ -6,6 +6,7 @@ height; width; channels, which is 1 (grey) or 3 (red, green, blue).
 """
 
 import io
+import os
 import warnings
 import zlib
 from collections.abc import Callable
@@ -229,7 +230,7 @@ def _kinds_of(image: Image.Image, name: str) -> int:
     kinds |= BILEVEL if mode == "1" else 0
     kinds |= ALPHA if image.has_transparency_data and mode[0] != "I" else 0
     kinds |= WIDE if mode.startswith("I") or any(";16" in str(tile) for tile in getattr(image, "tile", ())) else 0
-    said = SUFFIXES.get(Path(name).suffix.lower())
+    said = SUFFIXES.get(os.path.splitext(name)[1].lower())
     return kinds | (MISNAMED if said and said != (image.format if image.format != "MPO" else "JPEG") else 0)
 
 
