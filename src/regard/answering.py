@@ -21,7 +21,7 @@ def responder(run: Any, options: Mapping[str, Any], json_: bool) -> Respond:
 
 def sampling_of(run: Any, options: Mapping[str, Any]) -> Any:
     """How tokens are chosen, from what was typed; None for a run that says none. Raises RegardError as above."""
-    if run.facts["task"] == "classification":
+    if run.takes == "picture":
         if given := {name: value for name, value in options.items() if value not in (None, ())}:
             raise RegardError(name_as_typed(given), "it is for a run on text", "leave it out")
         return None

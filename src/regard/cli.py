@@ -84,14 +84,14 @@ def train(paths: tuple[str, ...], plan: bool, json_: bool, base: str | None, out
                      skip_bad=skip_bad, text_key=text_key, tensorboard=tensorboard,
                      accept_new_data=accept_new_data, fresh=fresh, no_lock=no_lock, began=BEGAN)  # fmt: skip
     from regard.overview import speed_of
-    from regard.session import make_plan, run_session, task_of
+    from regard.session import make_plan, run_session
     from regard.training.folders import is_finished
     from regard.training.report import Terminal
 
     terminal = Terminal()
     if plan:
         planned, source = make_plan(wanted, terminal, load)
-        facts = {"run": None, "task": task_of(source.kind).name, "data": {"name": source.name, "digest": None},
+        facts = {"run": None, "task": planned["task"], "data": {"name": source.name, "digest": None},
                  "seed": planned["seed"], "version": __version__}  # fmt: skip
         reply(facts, {"plan": planned.to_json()}) if json_ else say(words.plan_text(planned.to_json()))
         return

@@ -10,6 +10,7 @@ from typing import Any
 
 from regard import __version__
 from regard.data import shipped
+from regard.distilled_run import DistilledRun
 from regard.errors import RegardError, printable
 from regard.picture_run import PictureRun
 from regard.text_run import TextRun
@@ -19,8 +20,12 @@ from regard.training.request import Request
 
 __all__ = ["Run", "is_one", "load", "missing", "origin", "request", "runs_in", "train"]
 
-KINDS: dict[str, type[TextRun] | type[PictureRun]] = {"text": TextRun, "pictures": PictureRun}
-"""What a run on each kind of data can be asked."""
+RUNS: dict[str, type[TextRun] | type[PictureRun]] = {
+    "language": TextRun,
+    "classification": PictureRun,
+    "distillation": DistilledRun,
+}
+"""What a run of each task can be asked."""
 PICKLED = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
 NO_RUNS = {".regard": ("a recording", "open it with `regard look {}`"),
            ".gguf": ("a model for llama.cpp", "name the run that it was made of")}  # fmt: skip
@@ -38,10 +43,10 @@ def load(path: str | Path) -> TextRun | PictureRun:
     if is_checkpoint_of_others(folder):
         return TextRun(folder, None)
     config = read_config(folder)
-    if config.get("kind") not in KINDS:
-        what = f"it is a run of a kind that this regard does not know: {config['task']}"
+    if config.get("task") not in RUNS:
+        what = f"it is a run of a task that this regard does not know: {config['task']}"
         raise RegardError(str(path), what, f"install the regard that trained it ({config['versions']['regard']})")
-    return KINDS[config["kind"]](folder, config)
+    return RUNS[config["task"]](folder, config)
 
 
 def is_one(path: str | Path) -> bool:

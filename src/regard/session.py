@@ -68,7 +68,7 @@ def run_session(request: Request, terminal: Terminal, load: Load) -> Path:
         with reported_in(folder) if ranks.first else nullcontext():
             _prepare(leader, folder, place, ranks)
             config = read_config(folder)
-            task = task_of(config["kind"]).open(folder, config["settings"], ranks, config["model"])
+            task = task_of(config["kind"], config["task"]).open(folder, config["settings"], ranks, config["model"])
             training = stack.enter_context(Training(folder, config, task, leader.request, ranks, terminal, wish))
             training.begin(leader.notices, (lambda: load(config["from"]).model) if config["from"] else None)
             training.until_the_end()
@@ -77,7 +77,7 @@ def run_session(request: Request, terminal: Terminal, load: Load) -> Path:
 
 def _prepare(leader: "Leader", folder: Path, place: dict[str, Any], ranks: Ranks) -> None:
     """All ranks: what has to be in the folder before the training; rank 0 writes it, the others time with it."""
-    probe = Probe(_opener(folder, place["kind"], ranks), ranks)
+    probe = Probe(_opener(folder, task_of(place["kind"], place["task"]), ranks), ranks)
     if not ranks.first:
         probe.follow()
         return
@@ -99,15 +99,23 @@ def make_plan(request: Request, terminal: Terminal, load: Load) -> tuple[Plan, S
         keep_freed()
         leader = Leader(request, terminal, ranks, stack, load)
         leader.source = leader.open(request, folder)
-        plan, _ = leader.plan(folder, Probe(_opener(folder, leader.source.kind, ranks), ranks))
+        task = task_of(leader.source.kind, request.task)
+        plan, _ = leader.plan(folder, Probe(_opener(folder, task, ranks), ranks))
         for notice in leader.notices:
             terminal.line(f"  {notice}")
         return plan, leader.source
 
 
-def task_of(kind: str) -> Any:
-    """The task's class, from the visible table in tasks/__init__.py."""
-    return import_module(TASKS[kind]).TASK
+def task_of(kind: str, name: str | None = None) -> Any:
+    """The task's class, from the visible table in tasks/__init__.py: what data of this kind are usually asked, unless
+    another is named. Raises RegardError for one that cannot be asked of them.
+    """
+    known = TASKS[kind]
+    name = next(iter(known)) if name is None else name
+    if name not in known:
+        do = f"give {' or '.join(known)}, or leave it out"
+        raise RegardError("--task", f"{name} cannot be asked of {kind}", do)
+    return import_module(known[name]).TASK
 
 
 def _leave_nothing(folder: Path, before: set[str], made: list[Path]) -> None:
@@ -129,9 +137,9 @@ def outline(plan: Plan, folder: Path) -> str:
     return f"  {layers}, width {plan['width']:,}, {heads}; {windows}; into {printable(str(folder))}"
 
 
-def _opener(folder: Path, kind: str, ranks: Ranks) -> Any:
+def _opener(folder: Path, task: Any, ranks: Ranks) -> Any:
     def opened(settings: Mapping[str, Any], model: Mapping[str, Any] | None) -> Any:
-        return task_of(kind).open(folder, settings, ranks, model)
+        return task.open(folder, settings, ranks, model)
 
     return opened
 
@@ -171,8 +179,16 @@ class Leader:
                     found = same
         self.request = found.request
         self.notices += found.notices
-        kind = read_config(found.folder)["kind"] if self.source is None else self.source.kind
-        return {"folder": str(found.folder), "kind": kind, "resumed": found.resumed, "finished": found.finished}
+        return {"folder": str(found.folder), **self._asked(found), "resumed": found.resumed,
+                "finished": found.finished}  # fmt: skip
+
+    def _asked(self, found: Found) -> dict[str, str]:
+        """What kind the data are of, and which task is asked of them."""
+        if found.resumed:
+            config = read_config(found.folder)
+            return {"kind": config["kind"], "task": config["task"]}
+        assert self.source is not None
+        return {"kind": self.source.kind, "task": task_of(self.source.kind, found.request.task).name}
 
     def _hold(self, found: Found, stack: ExitStack) -> None:
         """Makes the folder and takes its lock; both are undone if the training never begins."""
@@ -195,7 +211,8 @@ class Leader:
     def mend(self, folder: Path) -> None:
         """Makes the run's tokens again where they are incomplete, from its data if they are what they were."""
         if self.source is not None and self.source.differs(json.loads((folder / DATA).read_bytes())) is None:
-            task_of(self.source.kind).restore_cache(self.source, folder, read_config(folder))
+            config = read_config(folder)
+            task_of(config["kind"], config["task"]).restore_cache(self.source, folder, config)
 
     def plan(self, folder: Path, probe: Probe) -> tuple[Plan, dict[str, Any]]:
         """Tokenises into the folder and chooses every setting; returns them, and what config.json keeps beside."""
@@ -203,13 +220,14 @@ class Leader:
         assert source is not None
         self.terminal.line(source.summary())
         base = self.load(request.base) if request.base else None
-        plan = Plan(request.settings)
+        task, plan = task_of(source.kind, request.task), Plan(request.settings)
+        plan.choose("task", task.name, f"what is asked of {source.kind} where no task is given")
         plan.choose("seed", 0, "any number; another one gives other first weights and another order")
         seconds = None if request.minutes is None else 60 * request.minutes
         budget = Budget(request.steps, seconds, request.began, self.ranks.count, self.ranks.device.type)
-        prepared = task_of(source.kind).prepare(source, plan, folder, base, budget)
+        prepared = task.prepare(source, plan, folder, base, budget)
         model, reserve = prepared.choose(plan, budget, probe)
-        plan.check_all_used(source.kind)
+        plan.check_all_used(source.kind, task.name)
         self.notices += [*shipped.taken(request.paths), *source.notices, *prepared.notices]
         return plan, {"model": model, "reserve": reserve, **prepared.kept}
 
@@ -218,7 +236,7 @@ class Leader:
         request, source = self.request, self.source
         assert source is not None
         config = {
-            "format": FORMAT, "task": task_of(source.kind).name, "kind": source.kind, "name": source.name,
+            "format": FORMAT, "task": plan["task"], "kind": source.kind, "name": source.name,
             "settings": plan.settings, "plan": plan.to_json(), "given": request.given,
             "minutes": request.minutes, "steps": request.steps, **beside, "from": request.origin,
             "paths": [p if p == "-" else str(Path(p).absolute()) for p in request.paths], "reading": request.reading,

@@ -86,9 +86,11 @@ class Run:
         if self.config is None:
             built: Transformer = self.pretrained.build()
             return built.requires_grad_(False)
-        model = Transformer(TransformerConfig.from_json(self.config["model"]))
-        files.read_checkpoint(self.path, lambda one: checkpoint.load_weights(model, one.path / checkpoint.MODEL),
-                              say=self.notices.append)  # fmt: skip
+        model, inside = Transformer(TransformerConfig.from_json(self.config["model"])), self.config.get("inside", "")
+        files.read_checkpoint(
+            self.path, lambda one: checkpoint.load_weights(model, one.path / checkpoint.MODEL, inside),
+            say=self.notices.append,
+        )  # fmt: skip
         return model.eval().requires_grad_(False)
 
     def check(self) -> None:

@@ -75,6 +75,8 @@ def plan_text(choices: Sequence[Known]) -> str:
 
 def scores_text(scores: Known, what: str = "held-out part") -> str:
     """The run's figures on `what`, then those of the dumb answers."""
+    if "teacher" in scores:
+        return teacher_text(scores, what)
     return (accuracy_text if "accuracy" in scores else nats_text)(scores, what)
 
 
@@ -96,6 +98,27 @@ def accuracy_text(scores: Known, what: str) -> str:
     return "\n".join([*lines, *wrap(f"found of each class: {', '.join(told)}{more}", width())])
 
 
+def teacher_text(scores: Known, what: str) -> str:
+    """Of distillation: what its frozen features are worth, where labels tell, and whether its teacher is sound."""
+    lines = [f"{printable(what)}: {counted(scores['examples'], 'picture')} without labels to score it by"]
+    if "knn" in scores:
+        rows = [("this run", scores), *scores["baselines"].items()]
+        figures = [[name, f"{s['knn']:.2%}", f"{s['linear']:.2%}"] for name, s in rows]
+        lines = table([[printable(what), "20 nearest", "linear"], *figures], right=(1, 2), squeezed=[0])
+        if "without_copies" in scores:
+            fresh = scores["without_copies"]
+            lines.append(f"{fresh['knn']:.2%} of the {fresh['examples']:,} that were not learnt from, too")
+        lines += wrap(
+            f"classes of {scores['examples']:,} pictures, put right by their 20 nearest and by a linear classifier; "
+            "nothing was learnt from labels", width()
+        )  # fmt: skip
+    t = scores["teacher"]
+    sound = (f"its teacher: entropy {t['entropy']:.2f} (collapsed at {t['largest_entropy']:.2f}), pictures "
+             f"{t['between']:.2f} nats apart (collapsed at 0), {t['prototypes_used']:,} of {t['prototypes']:,} "
+             "prototypes are some picture's first choice")  # fmt: skip
+    return "\n".join([*lines, *wrap(sound, width())])
+
+
 def nats_text(scores: Known, what: str) -> str:
     """Of language: how surprised it was."""
     head = [printable(what), "nats/token", "bits/byte", "perplexity"]
@@ -115,6 +138,8 @@ def trained_text(run: Any, known: Known, sample: str) -> str:
     language = run.facts["task"] == "language"
     asked = [f'predict {path} "your words"', f'look {path} "your words" --save heads.svg'] if language else [
         f"predict {path} picture.jpg", f"look {path} picture.jpg --save maps.svg"]  # fmt: skip
+    if not {"accuracy", "knn"} & known["scores"].keys() and not language:
+        asked = asked[1:]  # without labels it knows no classes
     length = "steps" if known["steps"] is not None else "minutes"
     lines = [wrap(printable(line), width() - 2) or [""] for line in sample.strip().split("\n")]
     said = "\n".join("  " + part for line in lines for part in line)
@@ -175,7 +200,8 @@ def _facts(known: Known) -> list[tuple[str, str]]:
     made, read = known["model"], known["trained_on"]
     shape = f"{counted(made['layers'], 'layer')} of {counted(made['attention']['heads'], 'head')}"
     numbers = f"{known['parameters']:,} numbers" if known["parameters"] else ""
-    sizes = [f"width {made['width']}", f"{made['vocabulary']:,} {'classes' if read['pictures'] else 'tokens'}", numbers]
+    outputs = {"language": "tokens", "classification": "classes"}.get(known["task"], "features")
+    sizes = [f"width {made['width']}", f"{made['vocabulary']:,} {outputs}", numbers]
     saved = known["checkpoints"]
     if read["pictures"]:
         size = f"{counted(read['pictures'], 'picture')}, {read['held_out']:,} held out"
@@ -209,7 +235,8 @@ def runs_text(found: Sequence[Known]) -> str:
         scores = known["scores"] or {}
         nats, bits = scores.get("nats_per_token", scores.get("nats")), scores.get("bits_per_byte")
         figures = ["" if one is None else f"{one:.4f}" for one in (nats, bits)]
-        figures.append(f"{scores['accuracy']:.1%}" if "accuracy" in scores else "")
+        right = scores.get("accuracy", scores.get("knn"))
+        figures.append("" if right is None else f"{right:.1%}")
         size = f"{sum(known['bytes'].values()) / 1e6:,.1f} MB"
         rows.append([printable(known["run"]), known["task"], printable(known["trained_on"]["name"]), known["state"],
                      f"{known['step']:,}", *figures, size])  # fmt: skip

@@ -1,4 +1,4 @@
-"""What every task of the table keeps: it answers the protocol, and learns ten examples by heart."""
+"""What every task of the table keeps: it answers the protocol, and what has answers is learnt by heart."""
 
 import json
 import math
@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from regard.data.open import open_source
+from regard.run import RUNS
 from regard.session import task_of
 from regard.tasks import TASKS
 from regard.training.average import evaluating
@@ -21,6 +22,7 @@ from regard.training.loop import Clock, Learner, train
 from regard.training.measure import Probe
 from regard.training.plan import Plan
 from regard.training.ranks import Ranks
+from regard.training.settings import BY_NAME
 
 GIVEN: dict[str, Any] = {"width": 64, "layers": 2, "batch": 10, "seed": 3, "dropout": 0.0,
                          "monitor": 0.0, "cool_down": 0.5, "average": 0.9}  # fmt: skip
@@ -34,41 +36,55 @@ def text(folder: Path) -> Any:
     return open_source([str(folder / "letters.txt")])
 
 
-def pictures(folder: Path) -> Any:
-    """Noise, each picture a class of its own; what is held out is other noise."""
+def pictures(folder: Path, each: int = 1) -> Any:
+    """Noise, `each` pictures in each of ten classes; what is held out is other noise."""
     for k, part in enumerate(["train", "val"]):
         for label in string.ascii_lowercase[:10]:
-            pixels = np.random.default_rng((k, ord(label))).integers(0, 256, (8, 8, 3), np.uint8)
             (folder / "data" / part / label).mkdir(parents=True)
-            Image.fromarray(pixels).save(folder / "data" / part / label / "1.png")
+            for number in range(each):
+                pixels = np.random.default_rng((k, ord(label), number)).integers(0, 256, (8, 8, 3), np.uint8)
+                Image.fromarray(pixels).save(folder / "data" / part / label / f"{number}.png")
     return open_source([str(folder / "data")])
 
 
-SOURCES: dict[str, Callable[[Path], Any]] = {"text": text, "pictures": pictures}
-"""Ten examples of each kind: a new line in the table of tasks needs one here."""
-OWN: dict[str, dict[str, Any]] = {"text": {"context": 16},
-                                  "pictures": {"flip": "no", "shift": 0, "label_smoothing": 0.0}}  # fmt: skip
+SOURCES: dict[str, Callable[[Path], Any]] = {
+    "language": text, "classification": pictures, "distillation": lambda folder: pictures(folder, 7)}  # fmt: skip
+"""Ten examples for each task, or as many as it needs: a new line in the table of tasks needs one here."""
+OWN: dict[str, dict[str, Any]] = {"language": {"context": 16},
+                                  "classification": {"flip": "no", "shift": 0, "label_smoothing": 0.0},
+                                  "distillation": {"prototypes": 32, "micro_batch": 7}}  # fmt: skip
+ALL = [(kind, name) for kind, names in TASKS.items() for name in names]
+ANSWERED = [one for one in ALL if one[1] != "distillation"]
+"""Tasks whose examples have answers of their own; the others have a teacher that learns, too."""
 
 
-@pytest.fixture(params=list(TASKS))
+@pytest.fixture(params=ALL, ids=lambda one: one[1])
 def learner(request: pytest.FixtureRequest, tmp_path: Path) -> Learner:
-    """Of ten examples, by the plan that a run would have."""
-    kind, ranks = request.param, Ranks()
-    source = SOURCES[kind](tmp_path)
+    """By the plan that a run would have."""
+    (kind, name), ranks = request.param, Ranks()
+    source = SOURCES[name](tmp_path)
     assert source.kind == kind
-    plan = Plan({**GIVEN, **OWN[kind]})
+    plan = Plan({**GIVEN, **OWN[name]})
     plan.choose("seed", 0, "")
     budget = Budget(STEPS, None, 0.0)
-    prepared = task_of(kind).prepare(source, plan, tmp_path, None, budget)
+    asked = task_of(kind, name)
+    assert asked.name == name
+    prepared = asked.prepare(source, plan, tmp_path, None, budget)
     nothing = Probe(lambda settings, model: None, ranks)
     model, reserve = prepared.choose(plan, budget, nothing)
+    plan.check_all_used(kind, name)
     json.dumps([model, reserve, prepared.kept, plan.to_json()])  # all of it goes into config.json
-    task = task_of(kind).open(tmp_path, plan.settings, ranks, model)
+    task = asked.open(tmp_path, plan.settings, ranks, model)
     built = task.build(plan.settings)
     task.first_weights(built)
     return Learner(task, built, len(task.examples), plan.settings, ranks)
 
 
+def test_the_option_names_every_task_of_the_table() -> None:
+    assert set(BY_NAME["task"].choices) == {name for _, name in ALL} == RUNS.keys()
+
+
+@pytest.mark.parametrize("learner", ANSWERED, ids=lambda one: one[1], indirect=True)
 def test_ten_examples_are_learnt_by_heart(learner: Learner) -> None:
     assert len(learner.task.examples) == 10  # type: ignore[attr-defined]
     ids = np.stack([np.zeros(10, np.int64), np.arange(10)], axis=1)
@@ -96,6 +112,8 @@ def test_the_answers_of_the_protocol(learner: Learner) -> None:
     for baseline in scores["baselines"].values():
         assert names <= baseline.keys()
         assert all(math.isfinite(baseline[name]) for name in names)
+    figures = task.watched(model)  # type: ignore[attr-defined]
+    assert all(math.isfinite(figure) for figure in figures.values())
     assert task.monitor(model) is None  # type: ignore[attr-defined]
     assert isinstance(task.quick_score(model), float)  # type: ignore[attr-defined]
     assert isinstance(task.sample(model), str)  # type: ignore[attr-defined]

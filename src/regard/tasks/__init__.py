@@ -1,6 +1,10 @@
-"""The tasks: a kind of data here, a file beside. A new one is a line in this table."""
+"""The tasks: what can be asked of each kind of data, and the file that asks it. A new one is a line in this table."""
 
 TASKS = {
-    "text": "regard.tasks.language",
-    "pictures": "regard.tasks.labelled_pictures",
+    "text": {"language": "regard.tasks.language"},
+    "pictures": {
+        "classification": "regard.tasks.labelled_pictures",
+        "distillation": "regard.tasks.distilled_pictures",
+    },
 }
+"""The first of a kind is asked where --task names none."""

@@ -7,7 +7,7 @@ Shapes: batch; n tokens; classes; features of an example, for the linear answer 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -112,6 +112,9 @@ class Classification:
         loss = F.cross_entropy(scores, labels, reduction="sum", label_smoothing=self.smoothing)
         return loss, torch.tensor(len(labels))
 
+    def watched(self, model: nn.Module) -> dict[str, float]:
+        return {}
+
     def evaluate(self, model: nn.Module) -> dict[str, Any]:
         """The scores on the whole held-out part, and the baselines'."""
         return self.evaluate_on(model, self.held_out, self.parts.copied)
@@ -172,7 +175,10 @@ class Classification:
         return ", ".join(said)
 
 
-def evenly(examples: Labelled, most: int) -> Labelled:
+Some = TypeVar("Some", bound=Labelled)
+
+
+def evenly(examples: Some, most: int) -> Some:
     """At most so many of them, evenly chosen."""
     return examples.some(slice(None, None, max(1, -(-len(examples) // most))))
 

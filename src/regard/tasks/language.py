@@ -156,6 +156,9 @@ class Language:
         logits = model(sequence)  # (batch, n, vocabulary)
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum"), torch.tensor(targets.numel())
 
+    def watched(self, model: nn.Module) -> dict[str, float]:
+        return {}
+
     def evaluate(self, model: nn.Module) -> dict[str, Any]:
         """The scores on the whole held-out part, and the baselines'."""
         assert self.held_out is not None

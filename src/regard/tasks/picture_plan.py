@@ -1,6 +1,6 @@
 """The plan of a run on pictures: how large they are kept, how they are cut and varied, what they ask of the sizes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -41,14 +41,15 @@ def prepare(source: PictureSource, plan: Plan, folder: Path, base: Any | None, b
     if base is not None:
         raise RegardError("--from", "pictures cannot go on from another model yet", "leave it out")
     if not source.classes:
-        raise RegardError(source.name, "its pictures have no labels", "put each class into a folder of its own")
+        do = "put each class into a folder of its own, or learn without any: --task distillation"
+        raise RegardError(source.name, "its pictures have no labels", do)
     height, width = choose_size(plan, source.sizes)
     decoded = source.decode(folder, height, width)
     choose_patch(plan, height, width)
     plan.choose("pooling", "mean", "it learnt more than a class token did (docs/log.md)")
     plan.choose("registers", 0, "learned tokens without pixels; models of this size do without")
     choose_variation(plan, decoded)
-    return Prepared(decoded, list(decoded.notices))
+    return Prepared(decoded, len(decoded.classes), needs_of_pictures, list(decoded.notices))
 
 
 def choose_size(plan: Plan, sizes: dict[tuple[int, int], int]) -> tuple[int, int]:
@@ -109,6 +110,10 @@ class Prepared:
     """Pictures in the cache, their cutting chosen: what the plan's second half starts from."""
 
     decoded: Decoded
+    outputs: int
+    """Numbers that the transformer makes of a picture: a score a class."""
+    needs: Callable[[int, int, int], Needs]
+    """(tokens to learn from, tokens held out, outputs) -> what is asked of the sizes."""
     notices: list[Notice] = field(default_factory=list)
     kept: dict[str, Any] = field(default_factory=dict)
     """What the run's config.json keeps: how a picture becomes tokens, and what the classes are called."""
@@ -117,12 +122,12 @@ class Prepared:
         """The sizes and the rest; returns the model's configuration, and the seconds that the end is going to take."""
         chopper = chopper_of(self.decoded, plan.settings)
         plan.choose("context", chopper.n, "tokens of a picture")
-        self.kept = {"chopper": chopper.to_json(), "classes": list(self.decoded.classes)}
+        self.kept |= {"chopper": chopper.to_json(), "classes": list(self.decoded.classes)}
         counts = {part: len(self.decoded.rows(part)) for part in ("train", "held_out")}
         self.kept["counts"] = {"pictures": sum(counts.values()), **counts}
         train, held_out = (count * chopper.n for count in counts.values())
-        reserve = choose_all(plan, needs_of_pictures(train, held_out, len(self.decoded.classes)), budget, probe)
-        config = transformer_config(plan.settings, chopper, len(self.decoded.classes))
+        reserve = choose_all(plan, self.needs(train, held_out, self.outputs), budget, probe)
+        config = transformer_config(plan.settings, chopper, self.outputs)
         check_sizes(config)  # before anything says that this is a run
         check_way(config, plan["attention"])
         return config.to_json(), reserve
@@ -151,11 +156,11 @@ def chopper_of(decoded: Decoded, settings: Mapping[str, Value]) -> Chopper:
                    settings["pooling"] == "class", *scales_of(decoded.pictures[decoded.rows("train")]))  # fmt: skip
 
 
-def transformer_config(settings: Any, chopper: Chopper, classes: int) -> TransformerConfig:
-    """The settings as a model: Qwen3's block, as for text; patches in, classes out."""
+def transformer_config(settings: Any, chopper: Chopper, outputs: int) -> TransformerConfig:
+    """The settings as a model: Qwen3's block, as for text; patches in, a score a class out, or what else is asked."""
     whole = {name: int(settings[name]) for name in ("width", "layers", "heads", "key_value_heads", "head_width")}
     return TransformerConfig(
-        vocabulary=classes, context=chopper.n, width=whole["width"], layers=whole["layers"],
+        vocabulary=outputs, context=chopper.n, width=whole["width"], layers=whole["layers"],
         attention=AttentionConfig(heads=whole["heads"], key_value_heads=whole["key_value_heads"],
                                   head_width=whole["head_width"]),
         feed_forward=FeedForwardConfig(width=int(settings["feed_forward"])), position=PositionConfig(theta=THETA),

@@ -6,7 +6,7 @@ Shapes: batch; height; width; channels; n = learned + patches; features = number
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -56,12 +56,19 @@ class Chopper:
 
     def __call__(self, pixels: Pixels, device: torch.device | str = "cpu") -> Sequence:
         """pixels (batch, height, width, channels), bytes -> a sequence in which each patch sees all."""
-        x = torch.from_numpy(pixels).to(device)
+        return self._sequence(torch.from_numpy(pixels).to(device).to(torch.float32))
+
+    def sequence(self, x: Tensor) -> Sequence:
+        """x (batch, channels, height, width), 0 to 255, which need not be whole numbers -> the same."""
+        return self._sequence(x.permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format))
+
+    def _sequence(self, x: Tensor) -> Sequence:
+        """x (batch, height, width, channels), which is changed."""
         mean, scale = self._scales(x.device)
-        patches = cut(x.to(torch.float32).sub_(mean).mul_(scale), self.grid)  # (batch, patches, features)
+        patches = cut(x.sub_(mean).mul_(scale), self.grid)  # (batch, patches, features)
         if self.learned:
             patches = torch.nn.functional.pad(patches, (0, 0, self.learned, 0))
-        return Sequence.whole(patches, self._places.to(device))
+        return Sequence.whole(patches, self._places.to(x.device))
 
     def _scales(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """What is taken from a byte, and what the rest is multiplied with: (channels,) each."""
@@ -113,7 +120,7 @@ class PictureExamples:
         """(len,) the class of each."""
         return self.labels[self.rows]
 
-    def some(self, rows: slice | npt.NDArray[np.bool_]) -> "PictureExamples":
+    def some(self, rows: slice | npt.NDArray[np.bool_]) -> Self:
         return replace(self, rows=self.rows[rows])
 
     def numbers(self) -> npt.NDArray[np.float32]:

@@ -55,9 +55,13 @@ def read(path: Path) -> dict[str, Tensor]:
     return {name: torch.from_numpy(np.array(stored.array)) for name, stored in arrays.items()}
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Weights from a safetensors file of ours. Raises RegardError naming tensors missing, extra or of another shape."""
-    put(dict(model.named_parameters()), read(path), path)
+def load_weights(model: nn.Module, path: Path, inside: str = "") -> None:
+    """Weights from a safetensors file of ours. Raises RegardError naming tensors missing, extra or of another shape.
+
+    inside: how the names of the model's tensors begin, where it is a part of what was trained; others are passed over.
+    """
+    tensors = {name.removeprefix(inside): tensor for name, tensor in read(path).items() if name.startswith(inside)}
+    put(dict(model.named_parameters()), tensors, path)
 
 
 @torch.no_grad()

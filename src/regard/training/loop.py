@@ -18,6 +18,7 @@ from regard.training.schedule import factor
 from regard.training.settings import Value
 from regard.training.task import Order, Task
 
+LOWER = "lower --learning-rate or look at the data"
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -55,7 +56,8 @@ class Learner:
         loss, targets = self._gradients(number - 1)
         norm = float(torch.nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None]))
         if not (np.isfinite(norm) and np.isfinite(loss)):
-            raise self._spoiled(number, f"the loss is {loss:g} and the gradient's length {norm:g}: step not taken")
+            what = f"the loss is {loss:g} and the gradient's length {norm:g}: step not taken"
+            raise self.spoiled(number, what, LOWER)
         scale = factor(number - 1, progress, self.settings["warm_up"], self.settings["cool_down"])
         for optimiser, peak in zip(self.optimisers, self.peaks, strict=True):
             optimiser.lr = peak * scale
@@ -69,12 +71,12 @@ class Learner:
         """Raises RegardError if a weight is no finite number after step `number`: such a state is never saved (R20)."""
         weights = [*self.model.parameters(), *self.average.model.parameters()]
         if not bool(torch.stack([torch.isfinite(weight).all() for weight in weights]).all()):
-            raise self._spoiled(number, "weights became infinite or no number, and were not saved")
+            raise self.spoiled(number, "weights became infinite or no number, and were not saved", LOWER)
 
-    def _spoiled(self, number: int, what: str) -> RegardError:
+    def spoiled(self, number: int, what: str, do: str) -> RegardError:
+        """What ends a training that went wrong, said by one rank: with the last step that is worth going on from."""
         good = "nothing was saved yet" if self.saved is None else f"the last good checkpoint is of step {self.saved}"
-        do = f"lower --learning-rate or look at the data; {good}"
-        return self.ranks.of_all(RegardError(f"step {number}", what, do, code=1))
+        return self.ranks.of_all(RegardError(f"step {number}", what, f"{do}; {good}", code=1))
 
     def _gradients(self, index: int) -> tuple[float, int]:
         """Fills the gradients of the mean loss over the global batch; returns that loss in nats, and its targets.

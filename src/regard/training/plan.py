@@ -46,11 +46,12 @@ class Plan:
         """The value that was given or fixed, or None: what is still free follows from it."""
         return self.choices[name].value if name in self._fixed else self.given.get(name)
 
-    def check_all_used(self, kind: str) -> None:
-        """Raises RegardError for what was given and is not for this kind of data."""
+    def check_all_used(self, kind: str, task: str) -> None:
+        """Raises RegardError for what was given and is not for this kind of data, or not for this task."""
         for name in self.given.keys() - self.choices.keys():
             of = BY_NAME[name].of
-            what = f"it is for {of}, and this is {kind}" if of not in (None, kind) else f"it is not for {kind}"
+            this = task if of in BY_NAME["task"].choices else kind
+            what = f"it is not for {this}" if of in (None, this) else f"it is for {of}, and this is {this}"
             raise RegardError(BY_NAME[name].option, what, "leave it out")
 
     def __getitem__(self, name: str) -> Any:

@@ -137,10 +137,13 @@ class Report:
             self.log.resume_from(step)
         self.terminal.line(f"goes on after step {step:,}, {clock_time(seconds)} used so far")
 
-    def evaluation(self, step: int, validation: float, used: float, left: float | None) -> None:
-        """validation: nats a token."""
+    def evaluation(
+        self, step: int, validation: float, used: float, left: float | None, **figures: float
+    ) -> None:  # fmt: skip
+        """validation: nats a token; figures: what else the task watches, for the log."""
         self.validation = validation
-        self._append({"kind": "evaluation", "step": step, "validation": validation, "seconds": used, **self.speed})
+        self._append({"kind": "evaluation", "step": step, "validation": validation, "seconds": used, **self.speed,
+                      **figures})  # fmt: skip
         if self.board is not None:
             self.board.add_scalar("loss/validation", validation, step)
         self.terminal.line(fitted(self._line(step, left), 79))

@@ -54,6 +54,11 @@ class Request:
         return int(self.given["steps"]) if "steps" in self.given else None
 
     @property
+    def task(self) -> str | None:
+        """The task that was named; None: what is usually asked of such data."""
+        return str(self.given["task"]) if "task" in self.given else None
+
+    @property
     def settings(self) -> dict[str, Value]:
         """What was given of the model and the learning, without its length."""
         return {name: value for name, value in self.given.items() if name not in ("minutes", "steps")}

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from shlex import quote
 from types import TracebackType
@@ -20,6 +20,7 @@ from regard.training.ranks import Ranks
 from regard.training.report import Report, Terminal, clock_time
 from regard.training.request import Request
 from regard.training.signals import Stopped, Wish
+from regard.training.task import Unsound
 
 WORTH_TRAINING = 15.0
 """Seconds left from which on the score may not take more than half of them."""
@@ -130,12 +131,21 @@ class Training:
     def _evaluate(self) -> None:
         model = self.learner.average.model
         began = time.monotonic()
-        quick = self.task.quick_score(model)
+        quick, figures = self.task.quick_score(model), self._watched()
         self.score_seconds = 1.0 + (time.monotonic() - began) * self.task.whole_score
         self.clock.seconds = self._loop_seconds()
-        self.report.evaluation(self.done, quick, self.clock.used, self._left())
+        self.report.evaluation(self.done, quick, self.clock.used, self._left(), **figures)
         if self.ranks.first and self.done // self.settings["evaluate_every"] % 4 == 2:
             self.report.sample(self.done, self.task.sample(model))
+
+    def _watched(self) -> Mapping[str, float]:
+        """The task's own figures. Raises RegardError, exit 1, where they say that training goes nowhere (P17)."""
+        try:
+            figures: Mapping[str, float] = self.task.watched(self.learner.average.model)
+        except Unsound as wrong:
+            self.report.event("unsound", step=self.done, what=wrong.what, **wrong.figures)
+            raise self.learner.spoiled(self.done, wrong.what, wrong.do) from None
+        return figures
 
     def _worth_saving(self) -> bool:
         """By steps always; by time only while checkpoints take at most a twentieth of it."""
@@ -150,6 +160,7 @@ class Training:
             return
         began = time.monotonic()
         self.learner.check(self.done)
+        self._watched()  # so that what is saved is worth going on from
         score = self.task.monitor(self.learner.average.model)
 
         def commit() -> bool:

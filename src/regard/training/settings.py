@@ -21,7 +21,7 @@ class Setting:
     high: float = 0
     choices: tuple[str, ...] = ()
     of: str | None = None
-    """The kind of data that it is for; None for any."""
+    """The kind of data, or the task, that it is for; None for any."""
 
     @property
     def option(self) -> str:
@@ -58,6 +58,7 @@ def _number(value: object) -> float:
 
 
 SETTINGS: tuple[Setting, ...] = (
+    Setting("task", "choice", "what is asked of the data", choices=("language", "classification", "distillation")),
     Setting("tokens", "choice", "what a token is", choices=("characters", "bpe"), of="text"),
     Setting(
         "vocabulary",
@@ -73,8 +74,18 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("pooling", "choice", "what the answer is read from", choices=("mean", "class"), of="pictures"),
     Setting("registers", "whole", "learned tokens that have no pixels", 0, 64, of="pictures"),
     Setting("flip", "choice", "whether pictures are also learnt mirrored", choices=("yes", "no"), of="pictures"),
-    Setting("shift", "whole", "pixels at most by which a picture is moved while learning", 0, 1024, of="pictures"),
-    Setting("label_smoothing", "number", "share of a label that is spread over all classes", 0, 0.9, of="pictures"),
+    Setting(
+        "shift", "whole", "pixels at most by which a picture is moved while learning", 0, 1024, of="classification"
+    ),
+    Setting(
+        "label_smoothing", "number", "share of a label that is spread over all classes", 0, 0.9, of="classification"
+    ),
+    Setting("local_crops", "whole", "small crops of a picture beside two large ones", 0, 64, of="distillation"),
+    Setting("prototypes", "whole", "groups that pictures sort themselves into", 2, 1_000_000, of="distillation"),
+    Setting(
+        "teacher_temperature", "number", "below 0.1 the teacher is surer than the student", 1e-3, 10, of="distillation"
+    ),
+    Setting("temperature_warm_up", "whole", "steps in which that temperature rises", 0, 1_000_000, of="distillation"),
     Setting("width", "whole", "numbers in a token's vector", 2, 65_536),
     Setting("layers", "whole", "blocks", 1, 1000),
     Setting("heads", "whole", "attention heads in a block", 1, 1024),

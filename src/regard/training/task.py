@@ -10,6 +10,15 @@ from regard.training.average import Averaged
 from regard.training.settings import Value
 
 
+class Unsound(Exception):
+    """A training that has gone wrong in a way that more steps do not mend; the loop stops, and says so."""
+
+    def __init__(self, what: str, do: str, figures: Mapping[str, float]) -> None:
+        """what is wrong, what to change, and the figures that show it."""
+        super().__init__(what)
+        self.what, self.do, self.figures = what, do, figures
+
+
 class Examples(Protocol):
     """What is learnt from: numbered examples."""
 
@@ -37,6 +46,9 @@ class Task(Protocol):
 
     def loss(self, model: nn.Module, batch: Any, average: nn.Module) -> tuple[Tensor, Tensor]:
         """(sum of the losses in nats, how many targets): the loop divides, over pieces and ranks alike."""
+
+    def watched(self, model: nn.Module) -> Mapping[str, float]:
+        """Figures that tell whether the training is sound, for the log. Raises Unsound where it is not."""
 
     def evaluate(self, model: nn.Module) -> dict[str, Any]:
         """The scores on the whole held-out part, beside the dumb answers' (`baselines`)."""

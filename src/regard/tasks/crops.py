@@ -1,0 +1,100 @@
+"""Crops: parts of a picture at random places and sizes, resized, mirrored and recoloured, that all show the same thing.
+
+Boxes are whole pixels, so that a crop is a resized cut and nothing else. Resizing is two matrix products, one for rows
+and one for columns, and so one call does a whole batch, each picture with a box of its own.
+Shapes: count of crops; channels; height and width of the pictures; rows and columns of a crop.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+Whole = npt.NDArray[np.int64]
+STRETCH = math.log(4 / 3)
+"""A box's sides change against each other by 3/4 to 4/3, evenly in logarithms."""
+COLOURED = 0.8
+"""Share of the crops whose colours are changed, and the share that is turned grey (Caron et al. 2021, appendix A)."""
+GREYED = 0.2
+BRIGHTNESS, CONTRAST, SATURATION = 0.4, 0.4, 0.2
+"""A factor of each lies between 1 less so much and 1 plus so much."""
+LUMINANCE = (0.299, 0.587, 0.114)
+"""Parts of red, green and blue in what is seen as grey (ITU-R BT.601)."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One kind of crop."""
+
+    height: int
+    """Rows that every crop is brought to."""
+    width: int
+    """Columns."""
+    least: float
+    """Share of the picture's area that a box takes at least."""
+    most: float
+    """And at most."""
+    flip: bool
+    """Whether every second one, by chance, is mirrored left for right."""
+
+    def of(self, pictures: Tensor, rng: np.random.Generator) -> Tensor:
+        """(count, channels, height, width), 0 to 255 -> a crop of each, (count, channels, rows, columns), 0 to 255."""
+        count, _, height, width = pictures.shape
+        box = boxes(rng, count, height, width, self.least, self.most)
+        mirrored = rng.random(count) < 0.5 if self.flip else np.zeros(count, bool)
+        return recoloured(cropped(pictures, box, mirrored, self.height, self.width), rng)
+
+
+def boxes(rng: np.random.Generator, count: int, height: int, width: int, least: float, most: float) -> Whole:
+    """(count, 4): top, left, height and width, in whole pixels of a picture, anywhere in it."""
+    share, stretch = rng.uniform(least, most, count), rng.uniform(-STRETCH, STRETCH, count)
+    sides = np.sqrt(share)[:, None] * np.exp(np.stack([stretch, -stretch], axis=1) / 2)  # parts of height and width
+    size = np.clip(np.rint(sides * [height, width]), 1, [height, width]).astype(np.int64)
+    corner = (rng.random((count, 2)) * (np.array([height, width]) - size + 1)).astype(np.int64)
+    return np.concatenate([corner, size], axis=1)
+
+
+def cropped(pictures: Tensor, box: Whole, mirrored: npt.NDArray[np.bool_], rows: int, columns: int) -> Tensor:
+    """Of each picture (channels, height, width) its box, resized to (channels, rows, columns), mirrored where true."""
+    _, _, height, width = pictures.shape
+    down = resampling(box[:, 0], box[:, 2], height, rows)  # (count, rows, height)
+    across = resampling(box[:, 1], box[:, 3], width, columns)  # (count, columns, width)
+    across[mirrored] = across[mirrored, ::-1]
+    left, right = (torch.from_numpy(x).to(pictures.device)[:, None] for x in (down, across))
+    return left @ pictures @ right.mT
+
+
+def resampling(start: Whole, length: Whole, size: int, made: int) -> npt.NDArray[np.float32]:
+    """(count, made, size): how much each of `size` pixels gives to each of `made` new ones, those of the box alone.
+
+    A triangle over two pixels, the new ones' where they are the larger: linear interpolation, that averages where it
+    makes smaller. Rows sum to 1.
+    """
+    scale = (length / made)[:, None, None]
+    centre = start[:, None, None] + (np.arange(made)[:, None] + 0.5) * scale
+    pixel = np.arange(size) + 0.5
+    inside = (pixel > start[:, None, None]) & (pixel < (start + length)[:, None, None])
+    near = np.maximum(0, 1 - abs(pixel - centre) / np.maximum(scale, 1)) * inside
+    weights: npt.NDArray[np.float32] = (near / near.sum(axis=-1, keepdims=True)).astype(np.float32)
+    return weights
+
+
+def recoloured(x: Tensor, rng: np.random.Generator) -> Tensor:
+    """(count, channels, rows, columns), 0 to 255: brightness, contrast and saturation changed, or turned grey."""
+    count, channels = x.shape[:2]
+    changed, greyed = rng.random(count) < COLOURED, rng.random(count) < GREYED
+    spread = np.array([BRIGHTNESS, CONTRAST, SATURATION])
+    factors = np.where(changed[:, None], 1 + spread * rng.uniform(-1, 1, (count, 3)), 1)
+    factors[greyed, 2] = 0  # no saturation
+    brightness, contrast, saturation = (
+        torch.from_numpy(factors.astype(np.float32)).to(x.device).T[:, :, None, None, None]
+    )
+    if channels == 3:
+        grey = (x * torch.tensor(LUMINANCE, device=x.device)[:, None, None]).sum(dim=1, keepdim=True)
+        x = torch.lerp(grey, x, saturation)
+    mean = x.mean(dim=(1, 2, 3), keepdim=True)
+    bright: Tensor = (torch.lerp(mean, x, contrast) * brightness).clamp(0, 255)
+    return bright

@@ -1,0 +1,220 @@
+"""Distillation: a network learns pictures without labels, from its own running average (DINO, Caron et al. 2021).
+
+Labels, where there are some, only score what was learnt: by its nearest neighbours and by a linear classifier.
+Shapes: batch of pictures; count of crops; K prototypes.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from regard.model.config import TransformerConfig
+from regard.model.sequence import Sequence as Tokens
+from regard.model.transformer import Transformer, check_sizes, initialise
+from regard.tasks import frozen
+from regard.tasks.classification import evenly
+from regard.tasks.collapse import Health
+from regard.tasks.crops import View
+from regard.tasks.distiller import Distiller, Teacher, begin, disagreement, shares, temperature_at
+from regard.tasks.pictures import PictureExamples
+from regard.tasks.vary import smaller
+from regard.training.average import evaluating, rising
+from regard.training.ranks import Ranks
+
+BOTTLENECK = 64
+"""Numbers between the head's network and the prototypes."""
+QUICK = 256
+"""Held-out pictures that are looked at while training."""
+TOGETHER = 256
+"""Pictures that are looked at at once."""
+KNOWN = 20_000
+"""Training pictures at most among which neighbours are sought."""
+PIXELS = 3072
+"""Numbers of a picture's own in which its neighbours are sought, at most."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """How a picture is cropped."""
+
+    large: View
+    """Two of them; the teacher sees these alone."""
+    small: View
+    count: int
+    """Of small ones."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    train: PictureExamples
+    held_out: PictureExamples
+    classes: Sequence[str]
+    """() where pictures have no labels."""
+    views: Views
+    copied: npt.NDArray[np.bool_] | None = None
+    """Which of the held-out pictures stand in training, too."""
+
+
+class Distillation:
+    name, unit = "distillation", "pictures"
+
+    def __init__(
+        self, parts: Parts, ranks: Ranks, settings: Mapping[str, Any],
+        config: Callable[[Mapping[str, Any]], TransformerConfig],
+    ) -> None:  # fmt: skip
+        """settings: of the training; config: the transformer that follows from them."""
+        self.parts, self.ranks, self.settings, self.config = parts, ranks, settings, config
+        self.examples, self.held_out, self.classes = parts.train, parts.held_out, parts.classes
+        self.chopper, self.seed = parts.train.chopper, int(settings["seed"])
+        self.crop_chopper = replace(self.chopper, height=parts.views.small.height, width=parts.views.small.width)
+
+    def build(self, settings: Mapping[str, Any]) -> Distiller:
+        """Transformer and head, its attention path the one of the settings while training."""
+        config = self.config(settings)
+        check_sizes(config)
+        transformer = Transformer(config)
+        transformer.train_with(str(settings["attention"]))
+        return Distiller(transformer, int(settings["prototypes"]), BOTTLENECK, self.chopper.pool)
+
+    def first_weights(self, model: Distiller) -> None:
+        initialise(model.transformer, self.seed)
+        begin(model, self.seed)
+
+    def averaged(self, model: Distiller, settings: Mapping[str, Any]) -> Teacher:
+        """The teacher."""
+        return Teacher(model, rising(float(settings["average"])), self.ranks)
+
+    # learning
+
+    def batch(self, ids: np.ndarray, rng: np.random.Generator) -> tuple[Tokens, ...]:
+        """ids (batch, 2) -> two large crops of each picture, first the one of all, then the other; then small ones."""
+        views, pictures = self.parts.views, self._pictures(self.examples.rows[ids[:, 1]])
+        made = [self.chopper.sequence(views.large.of(pictures.repeat(2, 1, 1, 1), rng))]
+        if views.count:
+            made.append(self.crop_chopper.sequence(views.small.of(pictures.repeat(views.count, 1, 1, 1), rng)))
+        return tuple(made)
+
+    def _pictures(self, rows: np.ndarray) -> Tensor:
+        """(batch, channels, height, width), 0 to 255."""
+        pixels = torch.from_numpy(self.examples.pictures[rows]).to(self.ranks.device)
+        return pixels.permute(0, 3, 1, 2).to(torch.float32).contiguous()
+
+    def loss(self, model: nn.Module, batch: tuple[Tokens, ...], average: nn.Module) -> tuple[Tensor, Tensor]:
+        """Nats by which the student misses what the teacher says of another crop, summed over pictures."""
+        assert isinstance(average, Distiller)
+        with torch.no_grad():
+            cosines = average(batch[0])  # (2 * batch, K)
+            average.note(cosines)
+            taught = by_crop(self.said(average, cosines), 2)  # (2, batch, K)
+        frozen = int(average.steps) < int(self.settings["warm_up"])  # or the first teacher's chances would be learnt
+        said = by_crop(model(*batch, frozen=frozen), 2 + self.parts.views.count)  # (crops, batch, K)
+        return disagreement(taught, said), torch.tensor(taught.shape[1])
+
+    def said(self, teacher: Distiller, cosines: Tensor) -> Tensor:
+        """The teacher's shares at its step, (count, K)."""
+        last, warm_up = float(self.settings["teacher_temperature"]), int(self.settings["temperature_warm_up"])
+        return shares(cosines, teacher.centre, temperature_at(int(teacher.steps), last, warm_up))
+
+    # how it goes
+
+    def quick_score(self, model: Distiller) -> float:
+        """Nats between two large crops of some held-out pictures, the average its own teacher: for the eye."""
+        some = evenly(self.held_out, QUICK)
+        rng, total = np.random.default_rng(0), 0.0
+        with evaluating(model):
+            for start in range(0, len(some), TOGETHER):
+                pictures = self._pictures(some.rows[start : start + TOGETHER]).repeat(2, 1, 1, 1)
+                cosines = model(self.chopper.sequence(self.parts.views.large.of(pictures, rng)))
+                total += float(disagreement(by_crop(self.said(model, cosines), 2), by_crop(cosines, 2)))
+        return total / len(some)
+
+    @property
+    def whole_score(self) -> float:
+        """How many times the quick score the whole one costs."""
+        known = 2 * min(len(self.examples), KNOWN) if self.classes else 0
+        return 1.0 + (3 * len(self.held_out) + known) / (2 * min(len(self.held_out), QUICK))
+
+    def health(self, model: Distiller, examples: PictureExamples) -> Health:
+        """How the teacher takes whole pictures."""
+        with evaluating(model):
+            return Health.of(torch.cat([self.said(model, model(tokens)) for tokens in self._seen(examples)]))
+
+    def watched(self, model: Distiller) -> dict[str, float]:
+        """Entropy and divergence of the teacher. Raises Unsound where it has collapsed."""
+        found = self.health(model, evenly(self.held_out, QUICK))
+        found.check(int(model.steps))
+        return found.figures()
+
+    def monitor(self, model: Distiller) -> None:
+        """No slice is held back: the teacher has come to rest at the end."""
+
+    def sample(self, model: Distiller) -> str:
+        """How the held-out pictures are spread over the prototypes."""
+        found = self.health(model, some := evenly(self.held_out, QUICK))
+        return f"{found.used:,} of {found.prototypes:,} prototypes are the first choice of {len(some):,} pictures"
+
+    # scores
+
+    def evaluate(self, model: Distiller) -> dict[str, Any]:
+        """The scores on the whole held-out part, and those of the same network untrained and of the pixels."""
+        return self.evaluate_on(model, self.held_out, self.parts.copied)
+
+    def evaluate_on(
+        self, model: Distiller, asked: PictureExamples, copied: npt.NDArray[np.bool_] | None = None
+    ) -> dict[str, Any]:
+        """knn and linear where pictures have labels (asked's are numbered as the run's), and the teacher's figures.
+
+        copied: which of them were learnt from; then `without_copies` has the scores of the others.
+        """
+        scores: dict[str, Any] = {
+            "examples": len(asked),
+            "teacher": self.health(model, asked).figures(),
+            "baselines": {},
+        }
+        if not self.classes:
+            return scores
+        untrained = self.build(self.settings).to(self.ranks.device).eval()
+        self.first_weights(untrained)
+
+        def right(features: Callable[[PictureExamples], Tensor]) -> frozen.Right:
+            one, other = (frozen.Known(features(some), some.truth) for some in (self.known, asked))
+            return frozen.put_right(one, other, len(self.classes))
+
+        found = right(lambda some: self.features(model, some))
+        scores["baselines"] = {
+            "untrained": frozen.shares(right(lambda some: self.features(untrained, some))),
+            "pixels": frozen.shares(right(pixels)),
+        }
+        if copied is not None and copied.any():
+            scores["without_copies"] = {**frozen.shares(found, ~copied), "examples": int((~copied).sum())}
+        return {**frozen.shares(found), **scores}
+
+    @property
+    def known(self) -> PictureExamples:
+        """Training pictures among which neighbours are sought."""
+        return evenly(self.examples, KNOWN)
+
+    def features(self, model: Distiller, examples: PictureExamples) -> Tensor:
+        """(count, width): what the transformer makes of whole pictures, without the head."""
+        with evaluating(model):
+            return torch.cat([model.features(tokens) for tokens in self._seen(examples)])
+
+    def _seen(self, examples: PictureExamples) -> Iterator[Tokens]:
+        """Whole pictures as they are, some at a time."""
+        for start in range(0, len(examples), TOGETHER):
+            yield examples.plain(start, start + TOGETHER, self.ranks.device)[0]
+
+
+def pixels(examples: PictureExamples) -> Tensor:
+    """(count, numbers): pictures as they are, made smaller where they are large; grey is 0."""
+    return torch.from_numpy(smaller(examples.pictures[examples.rows], PIXELS)) - 0.5
+
+
+def by_crop(x: Tensor, crops: int) -> Tensor:
+    """(crops * batch, K), all pictures' first crops first -> (crops, batch, K)."""
+    return x.view(crops, -1, x.shape[-1])

@@ -1,0 +1,125 @@
+"""Pictures without labels, from what was read to a task: the plan, the cache, and distillation opened on a run.
+
+docs/log.md has the runs behind the figures.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from regard.data.picture_cache import Decoded, open_decoded
+from regard.data.picture_facts import LEAST
+from regard.data.pictures import PictureSource
+from regard.errors import RegardError
+from regard.model.config import TransformerConfig
+from regard.tasks.crops import View
+from regard.tasks.distillation import KNOWN, Distillation, Parts, Views
+from regard.tasks.labelled_pictures import LabelledPictures
+from regard.tasks.picture_plan import Prepared, choose_patch, choose_size, chopper_of, transformer_config
+from regard.tasks.pictures import Chopper, PictureExamples
+from regard.training.by_time import Budget, Needs
+from regard.training.plan import Plan
+from regard.training.ranks import Ranks
+
+OUTPUTS = 256
+"""What the transformer makes of a picture for the head: its first layer."""
+INSIDE = "transformer."
+"""How the names of the transformer's own weights begin in a checkpoint."""
+LARGE, SMALL = (0.4, 1.0), (0.1, 0.4)
+"""Shares of the picture that crops take."""
+TOKENS_A_STEP = 4096
+"""Of whole pictures; a step computes some four times as many, as each is seen in several crops."""
+
+
+class DistilledPictures:
+    name = "distillation"
+
+    @staticmethod
+    def prepare(source: PictureSource, plan: Plan, folder: Path, base: Any | None, budget: Budget) -> Prepared:
+        """Decodes the pictures into the folder's cache/; raises RegardError for what nothing can be learnt from."""
+        if base is not None:
+            raise RegardError("--from", "pictures cannot go on from another model yet", "leave it out")
+        height, width = choose_size(plan, source.sizes)
+        decoded = source.decode(folder, height, width)
+        if (count := len(decoded.rows("train"))) < LEAST:
+            raise RegardError(source.name, f"it has {count} pictures to learn from", f"give at least {LEAST} (P17)")
+        choose_patch(plan, height, width)
+        plan.choose("pooling", "class", "its row of the last attention outlines what is in the picture")
+        plan.choose("registers", 0, "learned tokens without pixels; models of this size do without")
+        plan.choose("local_crops", 4, "beside two large ones; each costs a quarter of one")
+        plan.choose("flip", "yes", "a mirrored picture shows the same things; --flip no where sides matter")
+        plan.choose("prototypes", prototypes_for(count), f"{count:,} pictures")
+        return Prepared(decoded, OUTPUTS, needs, list(decoded.notices), {"inside": INSIDE})
+
+    restore_cache = staticmethod(LabelledPictures.restore_cache)
+
+    @staticmethod
+    def open(
+        folder: Path, settings: Mapping[str, Any], ranks: Ranks, model: Mapping[str, Any] | None
+    ) -> Distillation:  # fmt: skip
+        """From a run's folder, its pictures mapped from the disk. Raises RegardError where the cache is incomplete."""
+        decoded = open_decoded(folder)
+        if decoded is None:
+            do = "give the training command again with its data"
+            raise RegardError(str(folder / "cache"), "the run's pictures are incomplete", do)
+        return distillation(decoded, settings, ranks, model)
+
+
+def distillation(
+    decoded: Decoded, settings: Mapping[str, Any], ranks: Ranks, model: Mapping[str, Any] | None = None,
+    chopper: Chopper | None = None,
+) -> Distillation:  # fmt: skip
+    """model: the transformer's configuration, else it follows from the settings; chopper: else from the pictures."""
+    chopper = chopper or chopper_of(decoded, settings)
+    whole = PictureExamples(decoded.pictures, decoded.labels.astype(np.int64), decoded.rows("train"), chopper)
+    held_out = decoded.rows("held_out")
+    views = views_of(chopper, int(settings["local_crops"]), settings["flip"] == "yes")
+    parts = Parts(whole, replace(whole, rows=held_out), decoded.classes, views, decoded.copied[held_out])
+
+    def config(chosen: Mapping[str, Any]) -> TransformerConfig:
+        if model is None:
+            return transformer_config(chosen, chopper, OUTPUTS)
+        return replace(TransformerConfig.from_json(dict(model)), dropout=float(chosen["dropout"]))
+
+    return Distillation(parts, ranks, settings, config)
+
+
+def views_of(chopper: Chopper, small: int, flip: bool) -> Views:
+    """Large crops are brought to the picture's size, small ones to half of its patches each way."""
+    grid, patch = chopper.grid, chopper.patch
+    height, width = (patch * max(1, round(n / 2)) for n in (grid.rows, grid.columns))
+    return Views(View(chopper.height, chopper.width, *LARGE, flip), View(height, width, *SMALL, flip), small)
+
+
+def prototypes_for(pictures: int) -> int:
+    """As lightly-train chooses: more pictures fall into more groups."""
+    return next((k for limit, k in ((20_000, 1024), (50_000, 2048)) if pictures < limit), 4096)
+
+
+def needs(train: int, held_out: int, outputs: int) -> Needs:
+    """train, held_out: tokens of the two parts."""
+    scored = 3 * held_out + 2 * min(train, KNOWN * train)
+    return Needs(train=train, held_out=scored, vocabulary=outputs, tokens_a_step=TOKENS_A_STEP, steps=1500, fed=6.0,
+                 room=10.0, scorings=1.0, rest=partial(_choose_rest, train))  # fmt: skip
+
+
+def _choose_rest(train: int, plan: Plan, steps: float, seen: float) -> None:
+    often = f"each picture is seen {seen / max(train, 1):.1f} times, never twice in the same crops"
+    plan.choose("dropout", 0.0, often)
+    plan.choose("weight_decay", 0.1, often)
+    warm_up = int(plan.choose("warm_up", max(1, min(200, int(steps * 0.03))), "the prototypes rest meanwhile"))
+    plan.choose("teacher_temperature", 0.04, "the student's is 0.1; docs/log.md has the runs beside it")
+    plan.choose("temperature_warm_up", max(warm_up, int(steps * 0.2)), "a fifth of the steps")
+    decay = round(min(0.996, max(0.9, 1 - 40 / max(steps, 1.0))), 4)
+    plan.choose("average", decay, f"the teacher follows over {1 / (1 - decay):,.0f} of {steps:,.0f} steps, then rests")
+    plan.choose("monitor", 0.0, "the teacher has come to rest at the end")
+    plan.choose("learning_rate", 0.005, "Muon's; a teacher cannot follow more (docs/log.md)")
+    plan.choose("table_learning_rate", 0.001, "AdamW's; docs/log.md has the runs beside it")
+    plan.choose("cool_down", 0.4, "falls to 0 over the last part of the time")
+
+
+TASK = DistilledPictures
