@@ -33,6 +33,11 @@ class PictureRun(Run):
         names: list[str] = self.config["classes"]
         return names
 
+    @property
+    def outputs(self) -> list[str]:
+        """What the numbers are called that come out of a position."""
+        return self.classes
+
     def check(self) -> None:
         """Loads what answers need. Raises RegardError for what is wrong with it."""
         _ = self.model
@@ -73,7 +78,7 @@ class PictureRun(Run):
         facts = {"grid": [grid.height, grid.width, grid.patch_height, grid.patch_width],
                  "mean": list(chopper.mean), "deviation": list(chopper.deviation), "size": list(seen.size),
                  "crop": [crop.top, crop.left, crop.height, crop.width], "class_token": chopper.class_token,
-                 "classes": [printable(name) for name in self.classes], "done": done}  # fmt: skip
+                 "classes": [printable(name) for name in self.outputs], "done": done}  # fmt: skip
         recording = record(self.model, chopper(seen.pixels[None]), named, name=self.facts["run"],
                            seed=self.facts["seed"], preprocessing=facts)  # fmt: skip
         found = Look(recording.kept, self.model)
