@@ -121,8 +121,8 @@ class PictureRun(Run):
         """Other pictures, their labels numbered as the run's classes are."""
         import numpy as np
 
+        from regard.data.class_folders import matched
         from regard.data.open import open_source
-        from regard.data.picture_layout import matched
         from regard.data.pictures import PictureSource
 
         source = open_source([str(path) for path in paths], skip_bad=skip_bad, scoring=True)

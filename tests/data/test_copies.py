@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from regard.data.copies import digest, fields_of, groups_of, nearly
-from regard.data.picture_split import MOST, held_out
+from regard.data.class_split import MOST, held_out
 
 from .drawn import measured, noise, scene
 

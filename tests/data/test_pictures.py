@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from regard.data import picture_split
+from regard.data import class_split
 from regard.data.open import open_source
 from regard.data.picture_cache import open_decoded
 from regard.data.pictures import HELD_OUT, TRAIN, UNPARTED, PictureSource
@@ -259,7 +259,7 @@ def test_P09_a_single_picture_of_a_class_trains_and_is_said_not_to_be_measured(t
 
 def test_P09_at_most_ten_thousand_are_held_out_evenly() -> None:
     labels = np.repeat(np.arange(3, dtype=np.int32), [200_000, 50_000, 10])
-    held = picture_split.held_out(labels, np.random.default_rng(0).permutation(len(labels)))
+    held = class_split.held_out(labels, np.random.default_rng(0).permutation(len(labels)))
     counts = np.bincount(labels[held])
     assert counts.sum() <= 10_000
     np.testing.assert_allclose(counts, [7999, 2000, 1], atol=1)

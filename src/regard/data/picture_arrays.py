@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from regard.data.arrays import Numbers, Stack, labels_of, npy_array, npz_arrays
+from regard.data.class_folders import PARTS
 from regard.data.content import steady, taken
 from regard.data.decode import Entry
 from regard.data.idx import idx_array
-from regard.data.picture_layout import PARTS
 from regard.data.sniff import Unreadable
 from regard.errors import Notice, RegardError, places
 

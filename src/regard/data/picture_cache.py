@@ -16,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from regard import files
+from regard.data.class_split import HELD_OUT, TRAIN
 from regard.data.copies import digest, fields_of
+from regard.data.labelled import overlap
 from regard.data.ordered import in_order
 from regard.data.picture_decode import KINDS, Seen, from_array, see
-from regard.data.picture_facts import Prints, overlap, settle
+from regard.data.picture_facts import Prints, settle
 from regard.data.picture_sets import Aside, Given
-from regard.data.picture_split import HELD_OUT, TRAIN
 from regard.data.sniff import Unreadable
 from regard.data.spool import RESERVE
 from regard.errors import Notice, RegardError, places

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from regard.data.class_split import HELD_OUT, TRAIN, held_out
 from regard.data.copies import Groups, groups_of, nearly
-from regard.data.picture_split import HELD_OUT, TRAIN, held_out
+from regard.data.labelled import conflicts, not_measured, overlap, overlap_notice
 from regard.errors import Notice, RegardError, places
 
 if TYPE_CHECKING:
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 LEAST = 64
 """Pictures without labels that something can be learnt from (P17)."""
 
-FLATTERS = "; warning: the held-out score flatters"
+TWICE = "pictures that stand under two classes or more, pixel for pixel; they are not held out by chance"
+EQUAL = "held-out pictures also stand in training"
+NEAR = "held-out pictures are nearly the same as one in training, or mirrored"
 
 
 class Prints(NamedTuple):
@@ -56,20 +59,12 @@ def settle(
     if source.held_from == "a tenth":
         parts = np.where(held_out(labels, near), HELD_OUT, TRAIN).astype(np.uint8)
     copied = overlap(parts, near)
-    notices = _conflicts(labels, equal, names)
+    notices = conflicts(labels, equal, names, TWICE)
     if not scoring:
-        exactly = overlap(parts, equal)
-        notices += [*_overlaps(int((parts == HELD_OUT).sum()), exactly, copied & ~exactly, names)]
-        notices += _not_measured(source.classes, labels[parts == HELD_OUT])
+        exactly, held = overlap(parts, equal), int((parts == HELD_OUT).sum())
+        notices += [overlap_notice(exactly, held, names, EQUAL), overlap_notice(copied & ~exactly, held, names, NEAR)]
+        notices += not_measured(source.classes, labels[parts == HELD_OUT], "picture")
     return Settled(parts, copied, notices)
-
-
-def overlap(parts: npt.NDArray[np.uint8], groups: Groups) -> npt.NDArray[np.bool_]:
-    """(n,) whether a picture is held out and its group stands in training, too."""
-    learnt = np.zeros(int(groups.max(initial=0)) + 1, np.bool_)
-    learnt[groups[parts == TRAIN]] = True
-    copied: npt.NDArray[np.bool_] = (parts == HELD_OUT) & learnt[groups]
-    return copied
 
 
 def _check(source: "PictureSource", labels: npt.NDArray[np.int32], prints: Prints) -> None:
@@ -82,37 +77,3 @@ def _check(source: "PictureSource", labels: npt.NDArray[np.int32], prints: Print
         raise RegardError(shown, f"only {len(labels)} pictures without labels can be read", f"give at least {LEAST}")
     if len(labels) > 1 and (prints.digests == prints.digests[0]).all():
         raise RegardError(shown, "all its pictures are the same", "give different ones")
-
-
-def _conflicts(labels: npt.NDArray[np.int32], equal: Groups, names: Sequence[str]) -> list[Notice]:
-    order = np.lexsort((labels, equal))
-    groups, ordered = equal[order], labels[order]
-    mixed = groups[1:][(groups[1:] == groups[:-1]) & (ordered[1:] != ordered[:-1])]
-    rows = np.flatnonzero(np.isin(equal, mixed))
-    what = "pictures that stand under two classes or more, pixel for pixel; they are not held out by chance"
-    return [Notice(what, len(rows), tuple(names[row] for row in rows[:5]))] if len(rows) else []
-
-
-def _overlaps(
-    held: int, exactly: npt.NDArray[np.bool_], near: npt.NDArray[np.bool_], names: Sequence[str]
-) -> list[Notice]:
-    said = []
-    for found, what in (
-        (exactly, "also stand in training"),
-        (near, "are nearly the same as one in training, or mirrored"),
-    ):
-        rows = np.flatnonzero(found)
-        share = len(rows) / max(held, 1)
-        text = f"of {held:,} held-out pictures {what} ({share:.1%}){FLATTERS if share > 0.01 else ''}"
-        said.append(Notice(text, len(rows), tuple(names[row] for row in rows[:5])))
-    return said
-
-
-def _not_measured(classes: Sequence[str], held: npt.NDArray[np.int32]) -> list[Notice]:
-    there = set(held.tolist())
-    missing = [name for number, name in enumerate(classes) if number not in there]
-    return (
-        [Notice("classes without a held-out picture, not measured", len(missing), tuple(missing[:5]))]
-        if missing
-        else []
-    )

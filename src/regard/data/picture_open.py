@@ -5,22 +5,22 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import numpy as np
-import numpy.typing as npt
 
+from regard.data.class_folders import class_folders, lay_out, masks_beside, part_in_name
 from regard.data.decode import Entry
+from regard.data.labelled import choose
 from regard.data.picture_arrays import labelled_stacks
 from regard.data.picture_cache import too_many
 from regard.data.picture_columns import Columns
 from regard.data.picture_facts import LEAST
 from regard.data.picture_labels import TABLES, labels_beside
-from regard.data.picture_layout import class_names, lay_out, masks_beside, matched, part_in_name
 from regard.data.picture_sets import OTHERS, Archive, Aside, Loose, Places
-from regard.data.picture_split import HELD_OUT, TRAIN, UNPARTED
 from regard.data.picture_vote import Kind, kind_of
 from regard.data.pictures import PictureSource
 from regard.errors import Notice, RegardError, places
 
-MASKS = "masks passed over"
+PICTURES, MASKS = "pictures", "masks passed over"
+TOO_FEW = f"{class_folders(PICTURES)}; pictures without labels lie in no folder below the one given"
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _lay_out(place: Places, aside: Aside, asked: Asked, columns: Columns, own: s
     if any(masks):
         notices.append(Notice(MASKS, sum(masks), (f"{place.shown}/masks/",)))
     if names:
-        layout = lay_out(names, place.shown)
+        layout = lay_out(names, place.shown, PICTURES)
         table = any(PurePosixPath(name).name in TABLES for name in aside.labels)
         labels: Sequence[str | None] | None = None if table else layout.labels(aside.folders)
         beside = None if labels is not None else labels_beside(names, aside.labels, place.shown, asked.skip_bad)
@@ -125,69 +125,20 @@ def _counted(passed: dict[str, list[str]]) -> list[Notice]:
 
 def _made(columns: Columns, found: list[Places], asked: Asked, notices: list[Notice]) -> PictureSource:
     """Chooses what is learnt from and what is held out, and numbers the classes."""
-    parts = set(columns.parts)
-    if None in parts and len(parts) > 1:
-        unsaid = columns.names[columns.parts.index(None)]
-        raise RegardError(
-            asked.shown, f"only some pictures lie in a part, {unsaid} does not", "put all into train/ or val/"
-        )
-    held_from = _held_from(parts, asked)
-    part = np.array(["" if part is None else part for part in columns.parts])
-    wanted = np.array(columns.kept)
-    if held_from == "all":
-        chosen = next((name for name in ("test", "val") if name in parts), None)
-        wanted &= part == chosen if chosen else True
-        codes = np.full(len(part), HELD_OUT, np.uint8)
-    elif held_from == "a tenth":
-        codes = np.full(len(part), UNPARTED, np.uint8)
-    else:
-        wanted &= (part == "train") | (part == held_from)
-        codes = np.where(part == held_from, HELD_OUT, TRAIN).astype(np.uint8)
-    left = int((np.array(columns.kept) & (part == "test")).sum()) if held_from == "val" else 0
-    rows = np.flatnonzero(wanted)
-    classes, labels, said = _numbered(columns, rows, codes[rows], asked)
-    if not classes and len(rows) < LEAST and not asked.scoring:
-        what = f"has {len(rows):,} pictures without labels, fewer than {LEAST}"
+    chosen = choose(columns, asked.shown, PICTURES, asked.scoring, TOO_FEW)
+    if not len(chosen.rows):
+        raise RegardError(asked.shown, "no table of labels names one of its pictures", "add rows to it, or remove it")
+    if not chosen.classes and len(chosen.rows) < LEAST and not asked.scoring:
+        what = f"has {len(chosen.rows):,} pictures without labels, fewer than {LEAST}"
         raise RegardError(asked.shown, what, "give more, or put those of each class into a folder named after it")
-    sizes = np.array(columns.sizes)[rows]
+    sizes = np.array(columns.sizes)[chosen.rows]
     unlike, counts = np.unique(sizes, axis=0, return_counts=True)
     taken = np.zeros(len(columns.good), np.bool_)
-    taken[np.flatnonzero(columns.good)[rows]] = True
+    taken[np.flatnonzero(columns.good)[chosen.rows]] = True
     return PictureSource(
-        name=asked.name, shown=asked.shown, classes=classes, labels=labels, parts=codes[rows],
+        name=asked.name, shown=asked.shown, classes=chosen.classes, labels=chosen.labels, parts=chosen.parts,
         pixels=sizes.prod(axis=1, dtype=np.int64), channels=columns.channels,
         sizes={(int(h), int(w)): int(n) for (h, w), n in zip(unlike, counts, strict=True)},
-        notices=(*notices, *said), held_from=held_from, left=left, places=tuple(found), taken=taken,
-        bad=tuple(columns.bad),
+        notices=(*notices, *chosen.notices), held_from=chosen.held_from, left=chosen.left, places=tuple(found),
+        taken=taken, bad=tuple(columns.bad),
     )  # fmt: skip
-
-
-def _held_from(parts: set[str | None], asked: Asked) -> str:
-    if asked.scoring:
-        return "all"
-    if parts == {None}:
-        return "a tenth"
-    if "train" not in parts:
-        there = places(sorted(f"{part}/" for part in parts if part))
-        raise RegardError(asked.shown, f"holds {there} and no train/", "give the folder that holds train/, too")
-    return next((part for part in ("val", "test") if part in parts), "a tenth")
-
-
-def _numbered(
-    columns: Columns, rows: npt.NDArray[np.int64], codes: npt.NDArray[np.uint8], asked: Asked
-) -> tuple[tuple[str, ...], npt.NDArray[np.int32], list[Notice]]:
-    """The classes, the number of each picture's, and what is odd: classes come from what is learnt from (P12)."""
-    said = [columns.labels[row] for row in rows]
-    named = [label for label in said if label is not None]
-    if not named:
-        return (), np.full(len(rows), -1, np.int32), []
-    if len(named) < len(said):
-        without = columns.names[next(row for row, label in zip(rows, said, strict=True) if label is None)]
-        raise RegardError(
-            asked.shown, f"only some pictures have a class, {without} has none", "give it one, or remove it"
-        )
-    learnt = named if asked.scoring else [label for label, code in zip(named, codes, strict=True) if code != HELD_OUT]
-    classes, notices = class_names(learnt, asked.shown, least=1 if asked.scoring else 2)
-    number = matched(classes, named, asked.shown)
-    labels = np.array([number[label] for label in named], np.int32)
-    return classes, labels, notices

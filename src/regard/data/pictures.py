@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from regard.data.class_split import HELD_OUT, TRAIN, UNPARTED
 from regard.data.picture_cache import Decoded, write_decoded
 from regard.data.picture_sets import Places
-from regard.data.picture_split import HELD_OUT, TRAIN, UNPARTED
 from regard.errors import Notice, printable
 
 __all__ = ["HELD_OUT", "TRAIN", "UNPARTED", "PictureSource"]

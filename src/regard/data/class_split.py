@@ -4,19 +4,19 @@ import numpy as np
 import numpy.typing as npt
 
 TRAIN, HELD_OUT, UNPARTED = 0, 1, 255
-"""Codes of parts; unparted are pictures until they are decoded, as only then copies are known."""
+"""Codes of parts; unparted are pictures and sounds until they are decoded, as only then copies are known."""
 
 MOST = 10_000
-"""Pictures held out at most."""
+"""Pictures, sounds or texts held out at most."""
 
 
 def held_out(labels: npt.NDArray[np.int32], groups: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """(count,) whether a picture is held out: a function of the pictures alone, not of their names or order.
+    """(count,) whether each is held out: a function of what they hold alone, not of their names or order.
 
-    labels, (count,), -1 without one; groups, (count,), the same for copies of one picture and ascending with what the
-    picture shows, not with its place (`Copies.groups`). A tenth of each class, at least one of two pictures; at most
-    MOST in all, or one a class where there are more classes. Copies go together; those under two labels stay in
-    training, and so does a class's only picture.
+    labels, (count,), -1 without one; groups, (count,), the same for copies of one and ascending with what it holds, not
+    with its place (`copies.groups_of`). A tenth of each class, at least one of two; at most MOST in all, or one a class
+    where there are more classes. Copies go together; those under two labels stay in training, and so does a class's
+    only one.
     """
     order = np.argsort(groups, kind="stable")
     starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
@@ -36,7 +36,7 @@ def held_out(labels: npt.NDArray[np.int32], groups: npt.NDArray[np.int64]) -> np
 
 
 def _quotas(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """How many pictures of each class are held out; what is too many is taken from the largest."""
+    """How many of each class are held out; what is too many is taken from the largest."""
     share = min(0.1, MOST / max(int(counts.sum()), 1))
     quotas: npt.NDArray[np.int64] = np.floor(counts * share + 0.5).astype(np.int64)
     quotas[(quotas == 0) & (counts >= 2)] = 1

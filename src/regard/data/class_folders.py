@@ -1,7 +1,8 @@
-"""Which part and which class a picture belongs to, by the folders that it lies in (P7, P8, P10).
+"""Which part and which class a picture, a sound or a text belongs to, by the folders that it lies in (P7, P8, P10).
 
 root/CLASS/..., or root/train/CLASS/... beside val or test; what lies deeper below a class belongs to it. Without class
-folders the pictures have no labels. A folder around all of it, as archives often have, is passed through.
+folders there are no labels. A folder around all of it, as archives often have, is passed through. `things` is what
+refusals call them, in the plural.
 """
 
 import re
@@ -16,40 +17,45 @@ PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "t
 
 _WORDS = re.compile(r"[^-_. ]+")
 
-CLASS_FOLDERS = "put the pictures of each class into a folder named after it"
+
+def class_folders(things: str) -> str:
+    """What to do where there are none."""
+    return f"put the {things} of each class into a folder named after it"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What the folders say of pictures whose names are `rows`, cut at each `/`."""
+    """What the folders say of things whose names are `rows`, cut at each `/`."""
 
     rows: list[list[str]]
     at: str
     """What the folder that holds parts or classes is called."""
     parts: list[str] | None
-    """Of each picture train, val or test; None where no folder says it."""
+    """Of each train, val or test; None where no folder says it."""
     skip: int
     """How many folders lie around those of the classes."""
+    things: str
 
     def labels(self, folders: Iterable[str]) -> list[str] | None:
-        """Of each picture its class, or None where no picture lies in a folder.
+        """The class of each, or None where none lies in a folder.
 
-        `folders` are all there are. Raises RegardError for loose pictures beside folders, and an empty class folder.
+        `folders` are all there are. Raises RegardError for loose ones beside folders, and an empty class folder.
         """
         loose = ["/".join(row) for row in self.rows if len(row) == self.skip + 1]
         if len(loose) == len(self.rows):
             return None
         if loose:
             folder = next("/".join(row[: self.skip + 1]) for row in self.rows if len(row) > self.skip + 1)
-            what = f"holds loose pictures ({places(loose)}) beside the folder {folder}/"
-            raise RegardError(self.at, what, f"{CLASS_FOLDERS}, or leave them out")
+            what = f"holds loose {self.things} ({places(loose)}) beside the folder {folder}/"
+            raise RegardError(self.at, what, f"{class_folders(self.things)}, or leave them out")
         held = {"/".join(row[: self.skip + 1]) for row in self.rows}
         around = {"/".join(row[: self.skip]) for row in self.rows}
         for folder in sorted(folders):
             above, _, _ = folder.rpartition("/")
             if folder.count("/") == self.skip and above in around and folder not in held:
-                do = "put pictures of this class into it, or remove it"
-                raise RegardError(f"{self.at}: {folder}/", "is a class folder without a picture", do)
+                what = f"is a class folder without a {self.things.removesuffix('s')}"
+                do = f"put {self.things} of this class into it, or remove it"
+                raise RegardError(f"{self.at}: {folder}/", what, do)
         return [row[self.skip] for row in self.rows]
 
 
@@ -59,24 +65,24 @@ def masks_beside(names: Sequence[str]) -> list[bool]:
     return [top == "masks" for top in tops] if any(top in PARTS for top in tops) else [False] * len(names)
 
 
-def lay_out(names: Sequence[str], shown: str) -> Layout:
-    """The layout of pictures' names, at least one. Raises RegardError for pictures beside the folders of parts."""
+def lay_out(names: Sequence[str], shown: str, things: str) -> Layout:
+    """The layout of names, at least one. Raises RegardError for things beside the folders of parts."""
     rows = [name.split("/") for name in names]
     skip = _around(rows)
     at = "/".join([shown, *rows[0][:skip]])
     parted = [PARTS.get(row[skip].casefold()) if len(row) > skip + 1 else None for row in rows]
     if not any(parted):
-        return Layout(rows, at, None, skip)
+        return Layout(rows, at, None, skip, things)
     outside = [name for name, part in zip(names, parted, strict=True) if part is None]
     if outside:
         inside = next(row[skip] for row, part in zip(rows, parted, strict=True) if part)
-        what = f"holds pictures beside the folder {inside}/: {places(outside)}"
+        what = f"holds {things} beside the folder {inside}/: {places(outside)}"
         raise RegardError(at, what, f"move them into {inside}/ or another part, or leave them out")
-    return Layout(rows, at, [str(part) for part in parted], skip + 1)
+    return Layout(rows, at, [str(part) for part in parted], skip + 1, things)
 
 
 def _around(rows: list[list[str]]) -> int:
-    """How many folders lie around all pictures and hold nothing but one folder or more."""
+    """How many folders lie around all of them and hold nothing but one folder or more."""
     skip = 0
     while True:
         tops = {row[skip] for row in rows}
@@ -105,15 +111,16 @@ def matched(known: Sequence[str], found: Iterable[str], shown: str) -> dict[str,
     return number
 
 
-def class_names(labels: Iterable[str], shown: str, least: int = 2) -> tuple[tuple[str, ...], list[Notice]]:
-    """The classes in order: by name, whole numbers by value; and what is odd about them.
+def class_names(
+    labels: Iterable[str], shown: str, things: str, do: str, least: int = 2
+) -> tuple[tuple[str, ...], list[Notice]]:
+    """The classes in order: by name, whole numbers by value; and what is odd about them. do: where they are too few.
 
     Raises RegardError for fewer than `least`, and for two that look the same (P8, P10).
     """
     classes = tuple(sorted(set(labels), key=_order))
     if len(classes) < least:
-        what = f"all pictures are of one class, {classes[0]!r}"
-        raise RegardError(shown, what, f"{CLASS_FOLDERS}; pictures without labels lie in no folder below the one given")
+        raise RegardError(shown, f"all {things} are of one class, {classes[0]!r}", do)
     forms = dict[str, str]()
     for name in classes:
         other = forms.setdefault(unicodedata.normalize("NFC", name), name)
