@@ -73,6 +73,12 @@ def test_pictures_without_a_row_are_left_out_and_counted(tmp_path: Path) -> None
     assert notice == "4 pictures without a row left out (020.png, 021.png, 022.png, 023.png)"
 
 
+def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
+    root = write(tmp_path / "a", pictures() | {"metadata.csv": b"file_name,label\n"})
+    for options in ({}, {"scoring": True}):
+        assert "no table of labels names one of its pictures" in refusal(root, **options)
+
+
 BAD = {
     "no such picture": ('{"file_name": "999.png", "label": "cat"}', "there is no picture '999.png'"),
     "another case": ('{"file_name": "000.PNG", "label": "cat"}', "there is no picture '000.PNG', but '000.png'"),
