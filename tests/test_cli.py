@@ -359,7 +359,7 @@ def test_look_goes_on_as_predict_does_and_keeps_what_was_said(call: Call, run: P
     assert (generated["start"], generated["agrees"], generated["same"]) == (7, True, True)
     assert generated["sampling"] == {"tokens": 12, "temperature": 0.4, "seed": 3}
     again = call("look", "said.regard")
-    words = "from token 7 on the model's own words (seed 3, temperature 0.4); forced pass agrees"
+    words = "From token 7 on the model's own words (seed 3, temperature 0.4); forced pass agrees"
     assert words in " ".join(again.out.split())
     assert call("look", "said.regard", "--json").answer["generated"] == generated
 

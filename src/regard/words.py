@@ -270,19 +270,9 @@ def look_text(recording: Any, head: tuple[int, int] | None, file: str | None, pr
     proof = proof_text(recording.proof) if prove and recording.proof is not None else ""
     wrote = f"wrote {printable(file)}" if file is not None else ""
     badge = "\n".join(wrap(recording.badge, width()))
-    said = generated_text(recording) if recording.generated is not None else ""
+    own = recording.generated
+    said = "" if own is None else "\n".join(wrap(f"{own.about} {own.difference:.0e} nats", width()))
     return "\n\n".join(filter(None, [seen, said, proof, badge, wrote]))
-
-
-def generated_text(recording: Any) -> str:
-    """Which tokens are the model's own, and whether the recorded pass agrees with how they were said."""
-    said = recording.generated
-    chosen = sorted((name, value) for name, value in said.sampling.items() if name != "tokens")
-    how = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in chosen)
-    same = "the same tokens likeliest" if said.same else "NOT the same tokens likeliest"
-    line = (f"from token {said.start} on the model's own words ({how}); {said.mark} with saying them one by one: "
-            f"{same}, log p within {said.difference:.0e} nats")  # fmt: skip
-    return "\n".join(wrap(line, width()))
 
 
 def strongest_text(recording: Any) -> str:

@@ -53,9 +53,9 @@ def test_both_strips_are_saved(
     found, (names, *rows) = arrays(files["npz"]), table(files["csv"])[1]
     assert found["position"].tolist() == list(range(*places.indices(proven.n)))
     after, logs = effect.after, effect.after.log_probability
-    np.testing.assert_allclose(found["edited_run_probability"], np.exp(logs[places]), rtol=1e-6)
-    np.testing.assert_allclose(found["edited_run_change_of_log_p_in_nats"], effect.change[places], atol=1e-9)
-    assert found["edited_run_rank"].tolist() == after.rank[places].tolist()
+    np.testing.assert_allclose(found["edited_run_its_probability"], np.exp(logs[places]), rtol=1e-6)
+    np.testing.assert_allclose(found["change_of_its_log_p_nats"], effect.change[places], atol=1e-9)
+    assert found["edited_run_its_rank"].tolist() == after.rank[places].tolist()
     assert found["edited_run_likeliest"].tolist() == [proven.name_of(int(one)) for one in after.top[places, 0]]
     np.testing.assert_allclose(found["probability"], np.exp(proven.readings.log_probability[places]), rtol=1e-6)
     np.testing.assert_allclose(found["surprisal_in_edited_run"], -logs / np.log(2), rtol=1e-6)
@@ -66,10 +66,10 @@ def test_both_strips_are_saved(
         assert "(z:1.2)" in facts["edits"], kind
         assert facts["badge"] == proven.badge  # which is of the recorded run
     svg = files["svg"]
-    assert b"edited run: probability" in svg
+    assert b"edited run: its probability" in svg
     assert b"NaN" not in svg.split(b"</metadata>")[1]
     limit = float(reach or "0.5")
-    bars = bars_of(svg, "change of log p")
+    bars = bars_of(svg, "Every position: change of log p")
     change = effect.change[: proven.n - 1]
     expected = np.clip(change, -limit, limit) / limit * 36  # a strip is 72 pixels high, both ways
     drawn = np.where(abs(expected) < 0.75, np.sign(expected) * 0.75, expected)
@@ -80,14 +80,14 @@ def test_both_strips_are_saved(
 def test_the_scale_is_chosen_and_never_fitted(proven_page: str, effect: Effect, open_page: Open) -> None:
     page = open_page(at(proven_page, view="edits", edits="z:1.2", position=AT))
     settled(page, "edits")
-    scale, readout = page.get_by_role("group", name="scale of the bars"), page.locator(".view.edits .bars-readout")
+    scale, readout = page.get_by_role("combobox", name="bars end at"), page.locator(".view.edits .bars-readout")
     for reach in ("0.5", "5", "0.05"):
-        scale.get_by_role("button", name=f"±{reach}", exact=True).click()
+        scale.select_option(f"±{reach} nats")
         expect(readout).to_contain_text(f"drawn from -{reach} to {reach} nats")
         beyond = int((abs(effect.change[~np.isnan(effect.change)]) > float(reach)).sum())
         said = re.search(r"(\d+) go beyond", readout.inner_text())
         assert (int(said[1]) if said else 0) == beyond
-        assert scale.locator("[aria-pressed=true]").inner_text() == f"±{reach}"
+        assert scale.input_value() == reach
     assert "reach=0.05" in page.url
     page.reload()
     expect(readout).to_contain_text("drawn from -0.05 to 0.05 nats")
@@ -102,10 +102,14 @@ def test_without_a_lock_nothing_edited_is_saved(proven_page: str, open_page: Ope
     bits = arrays(files["npz"])["surprisal_of_every_position"][:-1]
     root = ElementTree.fromstring(files["svg"])
     limit = next(
-        float(one.text.split()[-1]) for one in root.iter(SVG + "text") if (one.text or "").startswith("surprisal of")
+        float(one.text.split()[-1])
+        for one in root.iter(SVG + "text")
+        if (one.text or "").startswith("Every position: surprisal")
     )
     assert limit == 5  # bits: enough for the 29 tokens of the vocabulary
-    np.testing.assert_allclose(bars_of(files["svg"], "surprisal of"), np.clip(bits, 0, limit) / limit * 72, atol=2e-3)
+    np.testing.assert_allclose(
+        bars_of(files["svg"], "Every position: surprisal"), np.clip(bits, 0, limit) / limit * 72, atol=2e-3
+    )
 
 
 def test_a_saved_page_with_a_lock_saves_the_recorded_run_and_says_so(

@@ -47,7 +47,9 @@ def test_the_text_shows_where_the_model_goes_on(live: str, proven: Recording, op
     before = page.locator(".strip-turn + .strip-said").get_attribute("data-at")
     assert before == str(START)
     note = page.locator(".strip-forced")
-    expect(note).to_contain_text(f"From token {START} on the model's own words; forced pass agrees")
+    expect(note).to_contain_text(
+        f"From token {START} on the model's own words (seed 5, temperature 0.8, top k 3); forced pass agrees"
+    )
     assert number_in(page, ".strip-forced [data-value]") == pytest.approx(2e-6)
     assert "failed" not in (note.get_attribute("class") or "")
 
@@ -58,7 +60,7 @@ def test_a_forced_pass_that_differs_is_marked(proven: Recording, open_page: Open
         page = open_page(at(address, view="heads"))
         note = page.locator(".strip-forced.failed")
         expect(note).to_contain_text("forced pass differs")
-        assert ("not the same" in note.inner_text()) == ("same" in wrong)
+        assert ("NOT the same" in note.inner_text()) == ("same" in wrong)
         facts = facts_of("csv", save(page, "csv")["csv"])
         assert '"mark":"forced pass differs"' in facts["generated"]
         drawn = ElementTree.fromstring(save(page, "svg")["svg"])

@@ -46,7 +46,7 @@ def test_points_and_shares_are_those_of_the_basis_in_a_saved_page(
     drawn = numbers(page, ".space-chosen p")[1:]
     assert drawn == pytest.approx([found["x"][6], found["y"][6]], rel=1e-8)
     about = page.locator(".view.space > p.quiet").inner_text()
-    assert ("centred" in about, "One basis for all layers" in about) == (not centred, bool(basis))
+    assert ("centred" in about, "same in every layer" in about) == (not centred, bool(basis))
     neighbours = exact_numbers(page, ".space-chosen td[data-value]")
     cosines = neighbours[::2]
     stream = proven.stream(1).astype(float)
@@ -82,4 +82,4 @@ def test_heads_have_no_directions_in_common(stored: str, proven: Recording, open
     assert numbers(page, ".space-left p") == pytest.approx(found["explained"], rel=1e-8)
     go(page, view="space", layer=1, head=2, space="key", basis="all")
     expect(page.locator(".space-left p").first).to_contain_text("of the variance")
-    expect(page.locator(".view.space > p.quiet")).to_contain_text("heads have no directions in common")
+    expect(page.locator(".view.space > p.quiet")).to_contain_text("Heads have no basis in common")

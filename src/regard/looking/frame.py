@@ -98,7 +98,7 @@ def provenance(recording: Recording, badge: str, site: str, scale: Scale, **more
     """What the numbers are and whence: for the caption, the SVG's metadata and the PNG's text."""
     facts, said = recording.facts, recording.generated
     if said is not None:
-        more = {"generated": {"start": said.start, "mark": said.mark, "difference": said.difference}, **more}
+        more = {"generated": said.brief, **more}
     return {
         "recording": recording.id, "model": recording.model_hash, "name": facts.name, "site": site,
         "tokens": recording.n, "scale": "linear 0 to 1" if scale == "linear" else "log10 from 1e-6 to 1",
@@ -109,9 +109,7 @@ def provenance(recording: Recording, badge: str, site: str, scale: Scale, **more
 def origin(facts: dict[str, Any]) -> str:
     """The same in one line."""
     first = f"{shown(facts['name'], 60)} | " if facts["name"] else ""
-    said = facts.get("generated")
-    if said is not None:
-        first += f"from token {said['start']} on the model's own words, {said['mark']} | "
+    first += f"{facts['generated']} | " if "generated" in facts else ""
     return (f"{first}recording {facts['recording'][:12]} | model {facts['model'][:12]} | {facts['site']} attention | "
             f"{facts['tokens']:,} tokens | {facts['scale']} | recorded {facts['recorded'][:10]} | "
             f"regard {facts['regard']}, torch {facts['torch']}")  # fmt: skip

@@ -39,6 +39,20 @@ class Generated:
         """In a few words, for every place where the tokens are shown."""
         return "forced pass agrees" if self.agrees else "forced pass differs"
 
+    @property
+    def brief(self) -> str:
+        """For a caption."""
+        return f"from token {self.start} on the model's own words, {self.mark}"
+
+    @property
+    def about(self) -> str:
+        """The whole sentence, but for the number of nats that it ends with: `difference`."""
+        chosen = sorted((name, value) for name, value in self.sampling.items() if name != "tokens")
+        how = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in chosen)
+        same = "the same tokens likeliest" if self.same else "NOT the same tokens likeliest"
+        return (f"From token {self.start} on the model's own words ({how}); {self.mark} with saying them one by one: "
+                f"{same}, log p within")  # fmt: skip
+
 
 def compared(
     readings: Readings, start: int, likeliest: Sequence[int], log_p: Sequence[float], sampling: Mapping[str, Any]

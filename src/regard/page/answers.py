@@ -111,7 +111,8 @@ def _generated(recording: Recording) -> dict[str, Any] | None:
     if said is None:
         return None
     prompt = b"".join(recording.tokens.raw[: said.start]).decode(errors="replace")
-    return asdict(said) | {"agrees": said.agrees, "mark": said.mark, "prompt": prompt}
+    names = ("agrees", "mark", "brief", "about")
+    return asdict(said) | {name: getattr(said, name) for name in names} | {"prompt": prompt}
 
 
 def proof(recording: Recording) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 // Edits: what the model would have said with parts of it taken out, in a list that stands in the address.
 
 import {barStrip} from "./bars.js";
-import {asking, digits, keepFocus, numberCell, plainButton, rovingKeys} from "./controls.js";
+import {asking, choiceOf, digits, keepFocus, numberCell, plainButton, rovingKeys} from "./controls.js";
 import {element, fill, tokenName} from "./dom.js";
 import {shortNumber} from "./numbers.js";
 
@@ -52,12 +52,9 @@ export function editsOf(text, facts) {
 
 /** Which of the fixed scales the bars of a change have: chosen, never fitted to the numbers. limit(): nats either way. */
 export function editsScale({state}) {
-  const limit = () => Number(EDITS_REACH.find((one) => one === state.get().reach) ?? "0.5");
-  const buttons = EDITS_REACH.map((one) => plainButton(`±${one}`, () => state.set({reach: one === "0.5" ? "" : one})));
-  const node = element("div", {class: "edits-scale row small", role: "group", "aria-label": "scale of the bars, in nats"},
-    "bars end at", ...buttons, "nats");
-  const show = () => buttons.forEach((one, k) => one.setAttribute("aria-pressed", Number(EDITS_REACH[k]) === limit()));
-  return {node, limit, show};
+  const [node, select] = choiceOf("bars end at", EDITS_REACH.map((one) => [one, `±${one} nats`]), (reach) => state.set({reach}));
+  const now = () => EDITS_REACH.find((one) => one === state.get().reach) ?? "0.5";
+  return {node: element("div", {}, node), limit: () => Number(now()), show: () => { select.value = now(); }};
 }
 
 /** As it is written in the address; at: layer, head, row and column, the last two numbers or such as "5-9". */
@@ -82,11 +79,15 @@ export function editsName({tokens: {labels}}, {sign, layer, head, row, column}) 
     ...(column === undefined ? [] : [", at ", ...token(column)])];
 }
 
-export function editsPanel(place, page) {
+/** Of a text. about: what the numbers are; shown(page): draws an effect; said(effect): of it aloud; more: others, a lock. */
+const EDITS_OF_TEXT = {about: "the numbers are the change of log p of what really came next, in nats, edited minus recorded.",
+  shown: editsEffect, said: ({mean}) => `mean change ${shortNumber(mean)} nats`, more: true};
+
+export function editsPanel(place, page, {about, shown: showing, said, more} = EDITS_OF_TEXT) {
   const {facts, state} = page;
   const title = [element("h2", {}, "What would the model have said without a part of it?"),
     element("p", {class: "quiet"}, "Weights show where a head read from, not why the model answered so. Take " +
-      "something out: the numbers are the change of log p of what really came next, in nats, edited minus recorded.")];
+      `something out: ${about}`)];
   if (!facts.model || !page.ask.live) {
     const words = "Edits run the model again, so they need the live page of a run with its model.";
     fill(place, ...title, element("p", {}, words));
@@ -95,7 +96,7 @@ export function editsPanel(place, page) {
   const client = Math.random().toString(36).slice(2);
   const notice = element("div"), result = element("div", {class: "stack"});
   let number = 0, drawn = "", effect = null;
-  const controls = editsControls(page), shown = editsEffect(page);
+  const controls = editsControls(page, more), shown = showing(page);
 
   function draw() {
     fill(result, effect ? shown.node : null);
@@ -132,8 +133,8 @@ export function editsPanel(place, page) {
     };
     ask(false, (answer) => { // the edit at once, and then what random others do
       take({...answer, waits: true});
-      page.say(`${effect.badge}: mean change ${shortNumber(effect.mean)} nats`);
-      ask(true, take, "");
+      page.say(`${effect.badge}: ${said(effect)}`);
+      if (more) ask(true, take, "");
     }, "Running the model with the edits, and with an identity edit as a control …");
   }
 
@@ -145,7 +146,7 @@ export function editsPanel(place, page) {
 }
 
 /** What to take out, and the list of what is. */
-function editsControls({facts, state, say}) {
+function editsControls({facts, state, say}, locks) {
   const now = () => {
     const {layer, head, row, column} = state.get(), most = facts.n - 1;
     return {layer: Math.min(layer, facts.layers - 1), head: Math.min(head, facts.heads - 1),
@@ -186,7 +187,7 @@ function editsControls({facts, state, say}) {
     }
     fill(list, ...edits.map((one) => element("li", {}, ...editsName(facts, one), " ",
       plainButton("remove", () => set(words().filter((word) => word !== one.word))))));
-    for (const one of [undo, clear, lock]) one.hidden = !words().length;
+    for (const one of [undo, clear, lock]) one.hidden = !words().length || (one === lock && !locks);
     fill(left, unread.length ? `Left out, as this run has no such place: ${unread.join(", ")}` : null);
   }
   const bar = element("div", {class: "row"}, sign, where, places.row.label, places.column.label, add);
@@ -203,18 +204,17 @@ function editsEffect(page) {
   const strip = barStrip({label: "change of log p of what came next", unit: " nats", high: 128, signed: true, choose, name});
   const scale = editsScale(page);
   let order = "text", start = 0, held = null, seen = null;
-  const select = element("select", {onchange: () => {
-    [order, seen] = [select.value, null];
+  const [ordered] = choiceOf("in", [["text", "order of the text"], ["change", "change, largest first"]], (by) => {
+    [order, seen] = [by, null];
     draw(held);
-  }}, element("option", {value: "text"}, "order of the text"),
-    element("option", {value: "change"}, "change, largest first"));
+  }, null);
   const turn = (by) => {
     start += by * EDITS_ROWS;
     draw(held);
   };
   const back = plainButton("‹ back", () => turn(-1)), on = plainButton("on ›", () => turn(1)), said = element("span", {class: "quiet number"});
   const node = element("div", {class: "stack"}, summary, scale.node, strip.node,
-    element("div", {class: "row"}, back, on, said, element("label", {}, "in ", select)), table, both);
+    element("div", {class: "row"}, back, on, said, ordered), table, both);
 
   function draw(effect) {
     const change = effect.change.map((value) => value ?? NaN);

@@ -121,7 +121,7 @@ export function linesView(place, page) {
       return node;
     }));
     const to = (from) => () => state.set({from: windowOf(from, 0, false, now.first)});
-    fill(around, `Tokens ${now.from} to ${last} of ${n}.`, now.first ? ` The model said all from ${now.first} on; what lies before is the prompt.` : "",
+    fill(around, `Tokens ${now.from} to ${last} of ${n}.`,
       now.from > now.first ? plainButton("earlier", to(now.from - 128), {"aria-label": "earlier tokens"}) : null,
       last < n - 1 ? plainButton("later", to(now.from + 128), {"aria-label": "later tokens"}) : null);
   }

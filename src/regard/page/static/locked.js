@@ -5,7 +5,7 @@ import {asking, digits, numberCell, plainButton} from "./controls.js";
 import {element, fill} from "./dom.js";
 import {editsAsked, editsName, editsOf, editsScale} from "./edits.js";
 import {shortNumber} from "./numbers.js";
-import {noneCell, rankText, tokenText} from "./ranks.js";
+import {tokenText} from "./ranks.js";
 
 const LOCKED_AFTER = "surprisal in the edited run", LOCKED_CHANGE = "change of log p of what came next";
 
@@ -71,35 +71,32 @@ export function lockedRun(page, {redraw, choose, name}) {
   /** Of every position surprisal in bits, and change in nats; NaN where nothing came next. */
   const numbers = () => [effect.truth.p.map((p) => (p === null ? NaN : -Math.log2(p))), effect.change.map((one) => one ?? NaN)];
 
+  /** What stands beside the lines of the recorded run: [name, (position) -> a number, a text, or null]. */
+  function lines() {
+    const {truth, change: by, after: said} = effect, known = (values) => (i) => (by[i] === null ? null : values[i]);
+    return [["edited run: its probability", known(truth.p)], ["edited run: its rank", known(truth.rank)],
+      ["edited run: ties", known(truth.ties)], ["change of its log p, nats", (i) => by[i]],
+      ["edited run: likeliest", (i) => said[i][0][0]], ["edited run: probability of likeliest", (i) => said[i][0][1]]];
+  }
+  const cell = (value) => typeof value === "string" ? element("td", {}, tokenText(value)) : numberCell(value);
+  const rows = () => effect ? lines().map(([name, of]) => [name, (i) => cell(of(i))]) : [];
+
   /** What is saved of it beside these positions: {columns, arrays, strips, edits, words}; before and limit as above. */
   function slice(places, before, limit) {
     if (!live || !drawn) return {columns: [], arrays: [], strips: []};
     if (!effect) throw new Error("The edited run is not there yet: wait until it is drawn, then save again.");
-    const {truth, after: said, edits, badge, control} = effect, [bits, changes] = numbers(), every = [facts.n];
-    const column = (name, of) => ({name: `edited run: ${name}`, values: places.map(of)});
+    const [bits, changes] = numbers(), array = (name, values) => [name, [facts.n], Float64Array.from(values)];
+    const edits = `${effect.edits.join("; ")} (${drawn})`, off = shortNumber(effect.control);
     return {
-      columns: [column("probability", (i) => truth.p[i]), column("rank", (i) => truth.p[i] === null ? null : truth.rank[i]),
-        column("ties", (i) => truth.p[i] === null ? null : truth.ties[i]), column("change of log p in nats", (i) => effect.change[i]),
-        column("likeliest", (i) => said[i][0][0]), column("probability of likeliest", (i) => said[i][0][1])],
-      arrays: [["surprisal_in_edited_run", every, Float64Array.from(bits)], ["change_of_log_p", every, Float64Array.from(changes)]],
-      strips: [[LOCKED_AFTER, "bits", {values: bits, ghost: before, limit}], [LOCKED_CHANGE, "nats", {values: changes, limit: scale.limit(), signed: true}]],
-      edits: `${edits.join("; ")} (${drawn}): in what is named edited run, or change`,
-      words: `${badge}: ${edits.join("; ")}. What is named edited run, or change (edited minus recorded), is of it; marks in its bars and all ` +
-        `else are of the recorded run. Control: an identity edit moves no logit by more than ${shortNumber(control)} of the largest.`,
+      edits, columns: lines().map(([name, of]) => ({name, values: places.map(of)})),
+      arrays: [array("surprisal_in_edited_run", bits), array("change_of_log_p", changes)],
+      strips: [[`${LOCKED_AFTER}, bits`, {values: bits, ghost: before, limit}],
+        [`${LOCKED_CHANGE}, nats`, {values: changes, limit: scale.limit(), signed: true}]],
+      words: `${effect.badge}: ${edits}. Edited run and change (edited minus recorded) are of it, marks in bars and all else of the ` +
+        `recorded one. An identity edit moves no logit by more than ${off} of the largest.`,
     };
   }
 
-  const known = (i, make) => effect.change[i] === null ? noneCell() : make(effect.truth, i);
-  const rows = () => effect ? [
-    ["edited run: its probability", (i) => known(i, ({p}) => numberCell(p[i]))],
-    ["edited run: its rank", (i) => known(i, ({rank, ties}) =>
-      numberCell(rank[i], rankText({rank: rank[i], ties: ties[i]})))],
-    ["change of its log p, nats", (i) => numberCell(effect.change[i])],
-    ["edited run: likeliest", (i) => {
-      const [[label, p]] = effect.after[i];
-      return element("td", {}, tokenText(label), " ", digits(p, shortNumber));
-    }],
-  ] : [];
   return {node, strips, update, draw, rows, slice, destroy: () => {
     asked.forget();
     after.destroy();

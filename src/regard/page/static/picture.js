@@ -161,8 +161,7 @@ function pictureLines(text, size, width) {
 /** Provenance in one line. */
 function originOf(facts) {
   const at = facts.head !== undefined && `layer ${facts.layer}, head ${facts.head}`, id = (hash) => hash.slice(0, 12);
-  const said = facts.generated && `from token ${facts.generated.start} on the model's own words, ${facts.generated.mark}`;
-  return [facts.name, said, `recording ${id(facts.recording)}`, `model ${id(facts.model)}`, `${facts.site} attention`, at, counted(facts.tokens, "token"),
+  return [facts.name, facts.generated?.brief, `recording ${id(facts.recording)}`, `model ${id(facts.model)}`, `${facts.site} attention`, at, counted(facts.tokens, "token"),
     facts.scale, `edits ${facts.edits}`, `recorded ${facts.recorded.slice(0, 10)}`, `saved ${facts.saved.slice(0, 10)}`,
     `regard ${facts.regard}, torch ${facts.torch}`].filter(Boolean).join(" | ");
 }

@@ -15,7 +15,7 @@ const PREDICTION_NODES = 700; // elements of the strip and of the lists by layer
 /** Which positions are side by side: a window of the text, or of the positions by surprise. */
 function predictionNow(page, ranked) {
   const state = page.state.get(), {n, layers, model} = page.facts;
-  const each = 13 + (model ? 4 * (layers + 1) : 0) + (state.lock ? 6 : 0); // elements of a column
+  const each = 13 + (model ? 4 * (layers + 1) : 0) + (state.lock ? 8 : 0); // elements of a column
   const room = Math.floor((PREDICTION_NODES - (model ? 12 * (layers + 1) : 0)) / each);
   const wide = Math.min(n, 16, Math.max(1, room)), order = state.sort === "surprise" ? "surprise" : "text";
   const at = Math.min(n - 1, state.position ?? state.row), start = order === "text" ? at - Math.floor(wide / 2) : 0;
@@ -92,7 +92,7 @@ export function predictionView(place, page) {
     await read();
     await known.readAll(draw);
     const shown = now();
-    const strips = [["surprisal of what came next", "bits", {values: known.bits, limit}]];
+    const strips = [["surprisal of what came next, bits", {values: known.bits, limit}]];
     return predictionSlice(page, {...shown, strips}, known, locked.slice(shown.places, known.bits, limit));
   }
   return {update, destroy, slice};

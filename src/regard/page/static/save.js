@@ -100,7 +100,7 @@ async function saveFacts(page, slice) {
   const switches = Object.fromEntries(Object.entries(readState(writeState(now)))
     .filter(([name, value]) => !SAVE_ELSEWHERE.includes(name) && value !== "" && value !== -1));
   return {
-    regard: facts.version, torch: facts.torch, ...origin, name: facts.name, view: slice.name, site, ...saveGenerated(facts),
+    regard: facts.version, torch: facts.torch, ...origin, name: facts.name, view: slice.name, site, ...(facts.generated && {generated: facts.generated}),
     ...slice.facts, tokens: facts.n, scale: slice.scale ? cellColours(page, slice.scale).name : "", switches,
     edits: slice.edits ?? "none: all numbers are of the recorded run",
     badge: proof.running ? "Proof running" : proof.badge, checks: proof.checks.map(({name, passed, number, limit, place}) =>
@@ -109,20 +109,14 @@ async function saveFacts(page, slice) {
   };
 }
 
-/** Which tokens the model said itself, if any. */
-function saveGenerated({generated}) {
-  if (!generated) return {};
-  const {start, mark, same, difference, sampling} = generated;
-  return {generated: {start, mark, same, difference, sampling}};
-}
-
 /** The command that makes it again or the page on which it is, and the address there. */
 function saveAgain(page) {
   const now = page.state.get(), {name, generated} = page.facts, text = generated?.prompt ?? page.facts.text, known = /^\w[\w.-]*$/.test(name);
   const view = now.view === "matrix" && now.what !== "weights" ? "" : now.view; // of a matrix only weights are drawn there
-  const what = {heads: "--save heads.svg", matrix: `--head ${now.layer}.${now.head} --save head.svg`}[view] ?? "--save page.html";
+  const what = page.facts.picture ? "--save page.html" : {heads: "--save heads.svg", matrix: `--head ${now.layer}.${now.head} --save head.svg`}[view] ?? "--save page.html";
   const run = known ? `runs/${name}` : "RUN", said = Object.entries(generated?.sampling ?? {}).flatMap(([option, value]) => [`--${option.replaceAll("_", "-")}`, value]);
-  const command = ["regard look", run, what, ...said, ...(text.startsWith("-") ? ["--"] : []), saveQuoted(text)].join(" ");
+  const asked = page.facts.picture ? ["PICTURE"] : [...(text.startsWith("-") ? ["--"] : []), saveQuoted(text)]; // its file's name was not kept
+  const command = ["regard look", run, what, ...said, ...asked].join(" ");
   return {command, address: writeState({...now, key: ""})};
 }
 

@@ -151,7 +151,7 @@ export function predictionSlice(page, {places, at, strips}, {rows, lens, bits}, 
     words: ["A lens reading is the final norm and the output matrix, applied anew to the stream that enters a layer: one way to read it, not " +
       `what the layer thinks. ${edited.words ?? "All are numbers of the recorded run, without edits."}`],
     arrays: [["surprisal_of_every_position", [bits.length], bits], ...edited.arrays],
-    draw: () => bars.reduce((body, [name, unit, given]) => sliceBars(body, `${name}: every position, ${unit}`, {...given, at}), sliceTable(columns, true)),
+    draw: () => bars.reduce((body, [name, given]) => sliceBars(body, `Every position: ${name}`, {...given, at}), sliceTable(columns, true)),
   };
 }
 

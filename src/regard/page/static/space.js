@@ -153,12 +153,11 @@ function spaceControls({facts, state}) {
 
 /** How the points come about. */
 function spaceAbout({what, one, raw}) {
-  const of = one ? "the streams of all layers together" : "this layer's vectors";
-  const basis = one ? "One basis for all layers: the directions stay when the layer changes; lengths may grow, as the bar says." :
-    what === "stream" ? "Each layer has a basis of its own." : "Each layer has a basis of its own: heads have no directions in common.";
-  return [`Each point is a token's vector, drawn along the two directions ${raw ? "that hold most of the squares of" : "in which"} ${of}` +
-    `${raw ? "" : " vary most"}. ${basis} `, element("span", {class: "derived"}, "Derived"),
-  `: ${raw ? "" : one ? "centred on the mean of all layers and " : "centred and "}projected; neighbours and norms are of the full vectors.`];
+  const of = one ? "the streams of all layers together" : "this layer's vectors", basis = what !== "stream" ? "Heads have no basis in common." :
+    one ? "The directions are the same in every layer; lengths are not, as the bar says." : "Each layer has a basis of its own.";
+  return ["Each point is a token's vector, drawn along the two directions " + (raw ? `that hold most of the squares of ${of}` : `in which ${of} vary most`) +
+    `. ${basis} `, element("span", {class: "derived"}, "Derived"),
+  `: ${raw ? "" : "centred and "}projected; neighbours and norms are of the full vectors.`];
 }
 
 function spaceAxes(title, {one, raw}, {explained, overall}) {

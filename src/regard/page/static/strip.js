@@ -56,8 +56,7 @@ export function tokenStrip(place, page) {
     page.say("no token has that");
   });
   fill(place, list, facts.n > 24 ? found : null, generated && element("p", {class: `strip-forced small ${generated.agrees ? "quiet" : "failed"}`},
-    `From token ${generated.start} on the model's own words; ${generated.mark} with saying them one by one: the likeliest tokens are ` +
-    (generated.same ? "the same" : "not the same") + ", log p differs by at most ", digits(generated.difference, shortNumber), " nats."));
+    `${generated.about} `, digits(generated.difference, shortNumber), " nats."));
   return {
     update(now) {
       draw(Math.max(now.row, 0));
