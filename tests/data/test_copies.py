@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from regard.data.copies import digest, fields_of, groups_of, nearly
 from regard.data.class_split import MOST, held_out
+from regard.data.copies import digest, fields_of, groups_of, nearly
 
 from .drawn import measured, noise, scene
 

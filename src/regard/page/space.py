@@ -45,8 +45,9 @@ def space(recording: Recording, what: str, layer: int, basis: str = "own", centr
     """The vectors along two directions, and how much of this layer these explain; each token's norm, and odd ones.
 
     basis: "own", the directions in which the vectors of this layer vary most, or "all": those of the streams that enter
-    every layer, taken together; then `overall` is how much they explain of all. centring: "raw" leaves the mean in; then
-    the sum of squares is explained instead of the variance. Raises RegardError for other words, and for heads on one basis.
+    every layer, taken together; then `overall` is how much they explain of all. centring: "raw" leaves the mean in;
+    then the sum of squares is explained instead of the variance. Raises RegardError for other words, and for heads on
+    one basis.
     """
     if basis not in BASES or centring not in CENTRINGS:
         asked = f"{basis[:20]}/{centring[:20]}"
