@@ -57,7 +57,10 @@ def test_P17_a_teacher_that_says_the_same_of_all_is_found(favourite: float) -> N
 
 def test_a_sound_teacher_and_a_young_one_pass() -> None:
     Health.of(drawn(256, 1024, 4.0)).check(1000)
-    Health.of(torch.full((256, 1024), 1 / 1024)).check(10)
+    for step, warm_up in ((10, 0), (49, 0), (299, 300)):
+        Health.of(torch.full((256, 1024), 1 / 1024)).check(step, warm_up)
+    with pytest.raises(Unsound):
+        Health.of(torch.full((256, 1024), 1 / 1024)).check(300, 300)
     two = torch.zeros(256, 1024)
     two[np.arange(256), np.arange(256) % 2] = 1.0  # it tells two kinds apart, if no more
     Health.of(two).check(1000)

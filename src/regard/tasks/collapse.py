@@ -19,7 +19,7 @@ UNIFORM = 0.99
 ONE_POINT = 0.01
 """Nats between pictures below which they are as good as one."""
 YOUNG = 50
-"""Steps before which nothing is concluded: a teacher begins as a random network, and its centre at 0."""
+"""Steps before which nothing is concluded, or longer, while its temperature rises: it begins as a random network."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,10 @@ class Health:
         return {"entropy": self.entropy, "largest_entropy": math.log(self.prototypes), "between": self.between,
                 "prototypes": self.prototypes, "prototypes_used": self.used}  # fmt: skip
 
-    def check(self, step: int) -> None:
-        """Raises Unsound, in plain words, where the teacher has collapsed by this step."""
+    def check(self, step: int, warm_up: int = 0) -> None:
+        """Raises Unsound, in plain words, where the teacher has collapsed by this step. warm_up: of its temperature."""
         most = math.log(self.prototypes)
-        if step < YOUNG or (self.entropy < UNIFORM * most and self.between > ONE_POINT):
+        if step < max(warm_up, YOUNG) or (self.entropy < UNIFORM * most and self.between > ONE_POINT):
             return
         if self.entropy >= UNIFORM * most:
             what = (f"the teacher gives each of {self.prototypes:,} prototypes the same share, so the loss stays at "

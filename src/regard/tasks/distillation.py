@@ -147,7 +147,7 @@ class Distillation:
     def watched(self, model: Distiller) -> dict[str, float]:
         """Entropy and divergence of the teacher. Raises Unsound where it has collapsed."""
         found = self.health(model, evenly(self.held_out, QUICK))
-        found.check(int(model.steps))
+        found.check(int(model.steps), int(self.settings["temperature_warm_up"]))
         return found.figures()
 
     def monitor(self, model: Distiller) -> None:
