@@ -159,7 +159,7 @@ class Leader:
             files.make_folder(folder / CACHE)
         spool = None if folder is None else folder / CACHE / "stream"
         self.source = open_source(request.paths, encoding=request.encoding, skip_bad=request.skip_bad,
-                                  text_key=request.text_key, spool=spool, resume=again)  # fmt: skip
+                                  text_key=request.text_key, spool=spool, resume=again, task=request.task)  # fmt: skip
         return self.source
 
     def find(self) -> dict[str, Any]:

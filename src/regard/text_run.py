@@ -152,7 +152,7 @@ class TextRun(Run):
         from regard.tasks.text_tokens import token_arrays
 
         named = [shipped.found(str(path)) for path in paths]
-        source = open_source(named, encoding=encoding, skip_bad=skip_bad, text_key=text_key, spool=None)
+        source = open_source(named, encoding=encoding, skip_bad=skip_bad, text_key=text_key, task="language")
         self.notices += [notice for notice in source.notices if not is_of_the_split(notice)]
         dtype = self.tokenizer.dtype
         if not isinstance(source, TextSource):

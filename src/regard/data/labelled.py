@@ -3,16 +3,17 @@
 `things` is what refusals call them, in the plural. Shapes: all that were found; count that are taken.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from regard.data.class_folders import class_names, matched
 from regard.data.class_split import HELD_OUT, TRAIN, UNPARTED
-from regard.errors import Notice, RegardError, places
+from regard.errors import Notice, RegardError, places, printable
 
 FLATTERS = "; warning: the held-out score flatters"
 
@@ -140,3 +141,39 @@ def not_measured(classes: Sequence[str], held: npt.NDArray[np.int32], thing: str
     missing = [name for number, name in enumerate(classes) if number not in there]
     what = f"classes without a held-out {thing}, not measured"
     return [Notice(what, len(missing), tuple(missing[:5]))] if missing else []
+
+
+# what is said of all
+
+
+def first_difference(mine: dict[str, Any], other: dict[str, Any]) -> str | None:
+    """What first differs between two fingerprints: a file (name, size, SHA-256; R15) or a folder, else a count."""
+    for here, there in itertools.zip_longest(mine["files"], other.get("files", [])):
+        if here is None or there is None:
+            return f"{(here or there)['name']} {'is new' if there is None else 'is gone'}"
+        if here["name"] != there["name"]:
+            return f"{here['name']} stands where {there['name']} was"
+        if here.get("pictures") != there.get("pictures"):
+            return f"{here['name']} has {here.get('pictures')} pictures instead of {there.get('pictures')}"
+        if here["size"] != there["size"]:
+            return f"{here['name']} has {here['size']:,} bytes instead of {there['size']:,}"
+        if here["sha256"] != there["sha256"]:
+            return f"{here['name']} has the same size but other contents"
+    changed = [key for key in mine if key != "files" and mine[key] != other.get(key)]
+    return f"{changed[0]} is {mine[changed[0]]} instead of {other.get(changed[0])}" if changed else None
+
+
+def classes_text(labels: npt.NDArray[np.int32], classes: Sequence[str], things: str) -> str:
+    """How many there are of each class to learn from."""
+    counts = np.bincount(labels, minlength=len(classes))
+    least, most = int(counts.argmin()), int(counts.argmax())
+    if counts[least] == counts[most]:
+        return f"{counts[least]:,} {things} of each class to learn from"
+    names = [short(classes[number], 20) for number in (least, most)]
+    return f"from {counts[least]:,} ({names[0]}) to {counts[most]:,} ({names[1]}) {things} a class"
+
+
+def short(name: str, room: int) -> str:
+    """The name in so many columns."""
+    shown = printable(name)
+    return shown if len(shown) <= room else shown[: room - 1] + "…"

@@ -3,9 +3,11 @@
 1. `-` is standard input. 2. A path that is not there is refused. 3. A pipe (FIFO, /dev/fd/N, /dev/stdin) is read as a
 stream. 4. What lies in /proc or /sys is refused. 5. A folder is walked. 6. What is no regular file is refused. 7. If
 more of the files are pictures, or archives or arrays of them, than are not, they are pictures (picture_vote.py); what
-comes in a stream never is. 8. Files named .jsonl or .ndjson are rows with a text each. 9. Any other file is one text,
-unless its first bytes say that it is something else (sniff.py): then it is refused, or skipped and counted inside a
-folder.
+comes in a stream never is. 8. If more of the files are tables (.csv, .tsv, .jsonl) whose first line has the columns
+text and label than are not, they are labelled texts, unless another task than classification is asked. 9. Where
+classification is asked, all else is labelled texts, too: .txt files in a folder for each class. 10. Files named .jsonl
+or .ndjson are rows with a text each. 11. Any other file is one text, unless its first bytes say that it is something
+else (sniff.py): then it is refused, or skipped and counted inside a folder.
 """
 
 import json
@@ -20,6 +22,8 @@ from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from regard.data.decode import Entry
+from regard.data.labelled_text import LabelledTextSource
+from regard.data.labelled_text_open import WANTED, are_tables, open_labelled_texts
 from regard.data.picture_open import Asked, Root, open_pictures
 from regard.data.picture_vote import picture_kind
 from regard.data.pictures import PictureSource
@@ -32,8 +36,9 @@ from regard.errors import Notice, RegardError
 
 __all__ = ["Source", "open_source", "spool_stdin"]
 
-Source = TextSource | PictureSource
+Source = TextSource | PictureSource | LabelledTextSource
 
+CLASSIFICATION = "classification"
 _NO_DATA = ("/proc", "/sys")
 
 
@@ -46,8 +51,11 @@ def open_source(
     spool: Path | None = None,
     resume: bool = False,
     scoring: bool = False,
+    task: str | None = None,
 ) -> Source:
-    """Finds out what the paths are, and reads all of it once; `scoring` takes pictures that are only to be scored.
+    """Finds out what the paths are, and reads all of it once; `scoring` takes what is only to be scored.
+
+    task: what is asked of it, where that is known. It decides between texts with labels and a corpus.
 
     A stream is kept in the file `spool` (that of the second path in `spool` with .1 at its end), or in a temporary file
     that lives as long as the source. With `resume` a stream is not read: what was kept of it stands for it.
@@ -62,10 +70,15 @@ def open_source(
             opening.add(path, number)
         walk, name = opening.walk, _run_name(paths[0])
         shown = _shown(paths[0]) if len(paths) == 1 else f"{_shown(paths[0])} and {len(paths) - 1} more"
-        kind = picture_kind(walk.entries) if not opening.streams else None
-        if kind is not None:
-            asked = Asked(name, shown, walk.unreadable, walk.notices(), skip_bad, scoring)
-            return open_pictures(kind, opening.roots, asked)
+        asked = Asked(name, shown, walk.unreadable, walk.notices(), skip_bad, scoring)
+        if not opening.streams:
+            kind = picture_kind(walk.entries)
+            if kind is not None:
+                return open_pictures(kind, opening.roots, asked)
+            if task == CLASSIFICATION or (task is None and are_tables(walk.entries, reading)):
+                return open_labelled_texts(opening.roots, reading, asked)
+        elif task == CLASSIFICATION:
+            raise RegardError(shown, "what comes in a stream has no labels", WANTED)
         notices = (*walk.notices(), *opening.notices)
         source = scan(
             Found(name=name, shown=shown, entries=walk.entries, unreadable=walk.unreadable, notices=notices), reading

@@ -85,7 +85,7 @@ def _labelled(row: Mapping[str, Any], folder: PurePosixPath, place: Mapping[str,
         raise Wrong(f"there is no picture {name!r}{_nearly(whole, place)}", "add the picture or correct the row")
     if isinstance(label, bool) or not isinstance(label, str | int):
         raise Wrong(f"the label is no name and no whole number but {type(label).__name__}")
-    return place[whole], _name(str(label))
+    return place[whole], class_name(str(label))
 
 
 def _nearly(name: str, place: Mapping[str, int]) -> str:
@@ -95,7 +95,8 @@ def _nearly(name: str, place: Mapping[str, int]) -> str:
     return f", but {near!r}" if near else ""
 
 
-def _name(label: str) -> str:
+def class_name(label: str) -> str:
+    """The label without white space around it. Raises Wrong for what is no name."""
     label = label.strip()
     if not label or len(label) > LONGEST or "\n" in label:
         raise Wrong(f"the label is {'empty' if not label else 'no short name'}")
@@ -148,7 +149,7 @@ def _from_files(names: Sequence[str], found: Sequence[bytes | None], suffix: str
     labels = list[str | None]()
     for name, text in zip(names, found, strict=True):
         try:
-            labels.append(_name((text or b"").decode()))
+            labels.append(class_name((text or b"").decode()))
         except (Wrong, UnicodeDecodeError):
             labels.append(None)
             if suffix == ".cls" and text is not None:

@@ -1,7 +1,6 @@
 """Pictures that were found: how many, of which classes and sizes, which are held out; decoded when a size is known."""
 
 import hashlib
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from regard.data.class_split import HELD_OUT, TRAIN, UNPARTED
+from regard.data.labelled import classes_text, first_difference, short
 from regard.data.picture_cache import Decoded, write_decoded
 from regard.data.picture_sets import Places
-from regard.errors import Notice, printable
+from regard.errors import Notice
 
 __all__ = ["HELD_OUT", "TRAIN", "UNPARTED", "PictureSource"]
 
@@ -83,20 +83,7 @@ class PictureSource:
 
     def differs(self, other: dict[str, Any]) -> str | None:
         """What first differs from another fingerprint: a folder or file, else a count; or None."""
-        mine = self.fingerprint()
-        for here, there in itertools.zip_longest(mine["files"], other.get("files", [])):
-            if here is None or there is None:
-                return f"{(here or there)['name']} {'is new' if there is None else 'is gone'}"
-            if here["name"] != there["name"]:
-                return f"{here['name']} stands where {there['name']} was"
-            if here.get("pictures") != there.get("pictures"):
-                return f"{here['name']} has {here.get('pictures')} pictures instead of {there.get('pictures')}"
-            if here["size"] != there["size"]:
-                return f"{here['name']} has {here['size']:,} bytes instead of {there['size']:,}"
-            if here["sha256"] != there["sha256"]:
-                return f"{here['name']} has the same size but other contents"
-        changed = [key for key in mine if key != "files" and mine[key] != other.get(key)]
-        return f"{changed[0]} is {mine[changed[0]]} instead of {other.get(changed[0])}" if changed else None
+        return first_difference(self.fingerprint(), other)
 
     def summary(self) -> str:
         """What was found, in numbers; at most 80 columns."""
@@ -108,9 +95,10 @@ class PictureSource:
             f"  {self._parts_text()}",
         ]
         if self.classes:
-            lines.append(f"  {self._classes_text()}")
+            learnt = self.labels if self.held_from == "all" else self.labels[self.parts != HELD_OUT]
+            lines.append(f"  {classes_text(learnt, self.classes, 'pictures')}")
         room = WIDE - len("read ") - len(lines[0])
-        return f"read {_short(self.name, room)}" + "\n".join(line[:WIDE] for line in lines)
+        return f"read {short(self.name, room)}" + "\n".join(line[:WIDE] for line in lines)
 
     def _parts_text(self) -> str:
         train, held = int((self.parts == TRAIN).sum()), int((self.parts == HELD_OUT).sum())
@@ -121,15 +109,6 @@ class PictureSource:
         left = f", {self.left:,} left for `regard eval` (test)" if self.left else ""
         return f"{train:,} to learn from, {held:,} held out ({self.held_from}){left}"
 
-    def _classes_text(self) -> str:
-        counts = np.bincount(self.labels[self.parts != HELD_OUT] if self.held_from != "all" else self.labels,
-                             minlength=len(self.classes))  # fmt: skip
-        least, most = int(counts.argmin()), int(counts.argmax())
-        if counts[least] == counts[most]:
-            return f"{counts[least]:,} pictures of each class to learn from"
-        names = [_short(self.classes[number], 20) for number in (least, most)]
-        return f"from {counts[least]:,} ({names[0]}) to {counts[most]:,} ({names[1]}) pictures a class"
-
 
 def _sizes_text(sizes: dict[tuple[int, int], int]) -> str:
     if len(sizes) == 1:
@@ -137,8 +116,3 @@ def _sizes_text(sizes: dict[tuple[int, int], int]) -> str:
         return f"{height:,} x {width:,}"
     (low, narrow), (high, wide) = (min(sizes, key=lambda s: s[0] * s[1]), max(sizes, key=lambda s: s[0] * s[1]))
     return f"{len(sizes):,} sizes from {low:,} x {narrow:,} to {high:,} x {wide:,}"
-
-
-def _short(name: str, room: int) -> str:
-    shown = printable(name)
-    return shown if len(shown) <= room else shown[: room - 1] + "…"

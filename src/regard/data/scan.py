@@ -9,7 +9,7 @@ from regard.data.held_out import LONG_LINE, repeated_lines, split
 from regard.data.rows import Skipped
 from regard.data.sniff import NotText, Unreadable
 from regard.data.tally import Tally
-from regard.data.text import Read, Reading, TextSource, documents_of, texts_of
+from regard.data.text import Documents, Read, Reading, TextSource, documents_of, texts_of
 from regard.errors import Notice, RegardError, places
 
 
@@ -33,10 +33,8 @@ def scan(found: Found, reading: Reading) -> TextSource:
     Raises RegardError for a named file that is no text, for a bad row, if too many files of a folder are unreadable
     (over 1 % and over 3), and if no text is left.
     """
-    counting = _Counting(reading, found.unreadable)
-    for entry in found.entries:
-        counting.read(entry)
-    counting.check(found.shown)
+    counting = Counting(reading, found.unreadable)
+    counting.read(found.entries, found.shown)
     tally, files = counting.tally, tuple(counting.files)
     lengths = tally.lengths()
     parted = split(lengths, tally.digests())
@@ -74,11 +72,14 @@ def _repetition(repeated: int, long_lines: int) -> Notice:
     return Notice(f"{what}; warning: the held-out score flatters" if share > 0.01 else what, repeated)
 
 
-class _Counting:
+class Counting:
     """Reading the files one after the other, and what was left out or changed on the way."""
 
-    def __init__(self, reading: Reading, unreadable: Sequence[Unreadable]) -> None:
-        self.reading, self.tally = reading, Tally()
+    def __init__(
+        self, reading: Reading, unreadable: Sequence[RegardError], documents: Documents = documents_of
+    ) -> None:  # fmt: skip
+        """documents: what a file holds."""
+        self.reading, self.tally, self._documents = reading, Tally(), documents
         self.files: list[Read] = []
         self._ends, self._rows = LineEnds(), Skipped()
         self._not_text: list[RegardError] = []
@@ -86,7 +87,13 @@ class _Counting:
         self._marked: list[str] = []
         self._seen = len(unreadable)
 
-    def read(self, entry: Entry) -> None:
+    def read(self, entries: Sequence[Entry], shown: str) -> None:
+        """Counts files. Raises RegardError if too many were unreadable, or if no text is there."""
+        for entry in entries:
+            self._read(entry)
+        self._check(shown)
+
+    def _read(self, entry: Entry) -> None:
         """Counts a file; one inside a folder that is no text or unreadable is only noted."""
         self._seen += 1
         file = TextFile(entry, self.reading.encoding)
@@ -101,15 +108,14 @@ class _Counting:
 
     def _count(self, file: TextFile, chunks: Iterator[str]) -> None:
         first = self.tally.documents
-        for document in documents_of(file, chunks, self.reading, self._ends, self._rows):
+        for document in self._documents(file, chunks, self.reading, self._ends, self._rows):
             self.tally.add(document)
         if file.encoding.mark:
             self._marked.append(f"{file.shown}: {file.encoding.name}")
         if self.tally.documents > first:
             self.files.append(Read(file, first, self.tally.documents - first))
 
-    def check(self, name: str) -> None:
-        """Raises RegardError if too much was unreadable, or if no text is left."""
+    def _check(self, name: str) -> None:
         bad = self._unreadable
         if len(bad) > 3 and len(bad) > 0.01 * self._seen:
             what = f"{len(bad)} of {self._seen} files are unreadable: {places(error.where for error in bad)}"

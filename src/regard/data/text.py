@@ -2,13 +2,14 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
 from regard.data.decode import LineEnds, TextFile
 from regard.data.held_out import Split
+from regard.data.labelled import first_difference
 from regard.data.rows import Skipped, texts_of_rows
 from regard.errors import Notice, printable
 from regard.tokens.text import pieces
@@ -109,18 +110,11 @@ class TextSource:
 
     def differs(self, other: dict[str, Any]) -> str | None:
         """What first differs from another fingerprint: a file (name, size, SHA-256; R15), else a count; or None."""
-        mine = self.fingerprint()
-        for here, there in itertools.zip_longest(mine["files"], other.get("files", [])):
-            if here is None or there is None:
-                return f"{(here or there)['name']} {'is new' if there is None else 'is gone'}"
-            if here["name"] != there["name"]:
-                return f"{here['name']} stands where {there['name']} was"
-            if here["size"] != there["size"]:
-                return f"{here['name']} has {here['size']:,} bytes instead of {there['size']:,}"
-            if here["sha256"] != there["sha256"]:
-                return f"{here['name']} has the same size but other contents"
-        changed = [key for key in mine if key != "files" and mine[key] != other.get(key)]
-        return f"{changed[0]} is {mine[changed[0]]} instead of {other.get(changed[0])}" if changed else None
+        return first_difference(self.fingerprint(), other)
+
+
+Documents = Callable[[TextFile, Iterator[str], Reading, LineEnds, Skipped], Iterator[Iterator[str]]]
+"""(a file, its chunks, how it is read, two counts) -> its documents, each as its chunks."""
 
 
 def documents_of(
