@@ -54,7 +54,7 @@ class Look(Recording):
             from regard.page.export import save_page
 
             one = None if head is None else self.head_of(head)
-            return save_page(self, Path(path), overwrite, one, self.begins(tour, query))
+            return save_page(self, Path(path), overwrite, one, self.begins(tour, query, one))
         if Path(path).suffix.lower() not in PICTURES:
             return super().save(path, overwrite)
         if self.is_picture:
@@ -67,15 +67,17 @@ class Look(Recording):
         drawn = draw_heads(self) if head is None else draw_head(self, *self.head_of(head))
         return drawn.save(path, overwrite)
 
-    def begins(self, tour: bool = False, query: str | None = None) -> str:
-        """Where a page of it begins, as its address has it. Raises RegardError for a token that there is not."""
+    def begins(self, tour: bool = False, query: str | None = None, head: tuple[int, int] | None = None) -> str:
+        """Where a page of it begins, as its address has it: "" where nothing was asked for. Raises RegardError for a
+        token that there is not."""
         check_kind(self.is_picture, tour, query)
         if tour or query is None:
             return TOUR if tour else ""
         from regard.looking.draw_pictures import query_of
         from regard.page.pictures import BEGINS
 
-        return f"{BEGINS}&row={query_of(self, query).tokens[0]}"
+        where = "" if head is None else f"&layer={head[0]}&head={head[1]}"
+        return f"{BEGINS}&row={query_of(self, query).tokens[0]}{where}"
 
     def show(self, live: bool = True) -> "Widget | Inline | None":
         """In a notebook the page, inside the notebook: live with `pip install regard[notebook]`, else a frame that

@@ -52,19 +52,34 @@ def test_each_name_is_in_one_module_only_so_that_they_can_be_joined() -> None:
             assert len(imports) == len(assets.IMPORT.findall(source)), f"{name}: an import is written otherwise"
 
 
+PAGES = {of: assets.script(of) for of in assets.STARTS} | {
+    f"{of} in a notebook": assets.notebook(of) for of in assets.STARTS
+}
+
+
 def test_joined_modules_come_after_what_they_import() -> None:
-    entries = {assets.START, assets.NOTEBOOK}
-    for entry in entries:
-        order = re.findall(r"^/\*! (\w+\.js) \*/$", assets.joined(entry), re.MULTILINE)
-        assert {*order, *entries} == {name for name in assets.assets() if name.endswith(".js")}
+    sent = set()
+    for page in PAGES.values():
+        order = re.findall(r"^/\*! (\w+\.js) \*/$", page, re.MULTILINE)
+        sent |= set(order)
         for name in order:
             for needed in assets.IMPORT.findall(assets.assets()[name]):
                 assert order.index(needed) < order.index(name)
-        assert "import " not in re.sub(r"//.*|/\*.*?\*/|\"[^\"]*\"|`[^`]*`", "", assets.joined(entry))
+        assert "import " not in re.sub(r"//.*|/\*.*?\*/|\"[^\"]*\"|`[^`]*`", "", page)
+    assert sent == {name for name in assets.assets() if name.endswith(".js")}
 
 
-def test_the_pages_own_code_is_small() -> None:
-    assert sum(len(one.encode()) for one in assets.served().values()) <= 250_000
+@pytest.mark.parametrize("of", assets.STARTS)
+def test_the_pages_own_code_is_small(of: str) -> None:
+    assert sum(len(one.encode()) for one in assets.served(of).values()) <= 250_000
+
+
+def test_a_page_has_the_views_of_what_it_is_of_alone() -> None:
+    of_texts, of_pictures = {"texts.js", "lines.js", "tour.js"}, {"pictures.js", "overlay.js", "classes.js"}
+    for page, there, elsewhere in (("text", of_texts, of_pictures), ("picture", of_pictures, of_texts)):
+        order = set(re.findall(r"^/\*! (\w+\.js) \*/$", PAGES[page], re.MULTILINE))
+        assert there <= order
+        assert not elsewhere & order
 
 
 def test_comments_and_white_space_are_not_sent() -> None:
@@ -72,10 +87,10 @@ def test_comments_and_white_space_are_not_sent() -> None:
     assert assets.plain(module) == 'function f(a){return`// not  ${ a }`+/[/"] */.source;}'
 
 
-@pytest.mark.parametrize("entry", [assets.START, assets.NOTEBOOK])
-def test_no_text_holds_another_whose_white_space_would_be_lost(entry: str) -> None:
+@pytest.mark.parametrize("page", PAGES)
+def test_no_text_holds_another_whose_white_space_would_be_lost(page: str) -> None:
     """A template inside a template is code to what takes the white space out: `a${b ? ` c` : ""}` would lose it."""
-    texts = re.findall(r"`[^`]*`", assets.joined(entry))
+    texts = re.findall(r"`[^`]*`", PAGES[page])
     assert len(texts) > 100
     assert [one for one in texts if one.count("{") != one.count("}")] == []
 

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -192,7 +193,7 @@ def valid(name: str) -> st.SearchStrategy[str]:
     return st.tuples(st.just(name), *(VALID[part] for part in names)).map("/".join)
 
 
-@pytest.mark.parametrize("name", QUESTIONS)
+@pytest.mark.parametrize("name", [name for name in QUESTIONS if name not in ("pixels", "classes", "patches")])
 @settings(FEW, max_examples=20)
 @given(st.data())
 def test_a_question_about_what_is_there_has_the_recordings_answer(name: str, data: st.DataObject) -> None:
@@ -225,12 +226,12 @@ PICTURES = {
 def test_W10_no_route_takes_a_picture_and_none_is_written(
     kind: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There is nothing yet that reads pictures: whatever is sent as one is refused, in memory."""
+    """A page of a text looks at none: whatever is sent as one is refused, in memory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     before = page().studio.start()
     for route in ROUTES:
-        path = route.path.replace("{key}", "1").replace("{rest:path}", "facts")
+        path = re.sub(r"\{(\w+)[:\w]*\}", lambda part: "facts" if part[1] == "rest" else "1", route.path)
         for method in ("POST", "PUT"):
             found = page().ask(method, path, [*OURS, ("content-type", kind.encode())], PICTURES[kind])
             assert found.status_code in (400, 404, 405, 415), path

@@ -313,4 +313,4 @@ def _beside() -> Iterator[None]:
 def test_an_answer_is_json_where_it_is_asked_for(site: Site) -> None:
     got = site.ask("/api/start")
     assert got.headers["content-type"] == "application/json"
-    assert json.loads(got.body) == {"key": None, "name": "", "live": True, "model": False, "proof": None}
+    assert json.loads(got.body) == {"key": None, "name": "", "live": True, "model": False, "proof": None, "at": ""}

@@ -86,12 +86,13 @@ async def proven(recording: Recording) -> None:
 
 def test_recordings_have_keys_and_the_page_begins_with_the_first(recording: Recording) -> None:
     studio = Studio(None, recording, "small", proves=False)
-    assert studio.start() == {"key": "1", "name": "small", "live": True, "model": False, "proof": recording.badge}
+    assert studio.start() == {"key": "1", "name": "small", "live": True, "model": False, "proof": recording.badge,
+                              "at": ""}  # fmt: skip
     assert studio.add(recording) == "2"
     assert studio.start()["key"] == "1"
     assert studio.recording("2") is recording
     assert Studio(str, name="small").start() == {  # type: ignore[arg-type]
-        "key": None, "name": "small", "live": True, "model": True, "proof": None}  # fmt: skip
+        "key": None, "name": "small", "live": True, "model": True, "proof": None, "at": ""}  # fmt: skip
 
 
 def test_W09_the_last_few_recordings_are_kept_and_others_say_so(

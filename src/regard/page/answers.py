@@ -19,7 +19,7 @@ from regard.looking.picture import LOG_ABOVE as LOG_ABOVE_OF_PICTURES
 from regard.looking.record import Recording
 from regard.looking.tiles import SIDE, finest_kept, size_at
 from regard.page.paths import FOLLOWED, follow, lens_at, paths_of
-from regard.page.pictures import classes, picture_facts, picture_questions, pixels, rolled_out
+from regard.page.pictures import by_patch, classes, picture_facts, picture_questions, pixels, rolled_out
 from regard.page.space import BASES, CENTRINGS, SPACES, near, space
 from regard.page.survey import head_windows, survey, survey_questions
 from regard.page.vectors import MAGIC, block, vectors
@@ -228,10 +228,12 @@ QUESTIONS: dict[str, Question] = {
     "windows": ((str, int, int), head_windows),
     "pixels": ((), pixels),
     "classes": ((), classes),
+    "patches": ((int,), by_patch),
     "rollout": ((int,), rolled_out),
 }
 """Each question's name, the kinds of its parts, and who answers."""
-SLOW = {"origin", "measures", "vectors", "block", "position", "path", "lens", "space", "near", "classes", "rollout"}
+SLOW = {"origin", "measures", "vectors", "block", "position", "path", "lens", "space", "near", "classes", "patches",
+        "rollout"}  # fmt: skip
 
 
 def every_question(recording: Recording, heads: Sequence[tuple[int, int]]) -> list[str]:

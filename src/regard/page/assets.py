@@ -11,9 +11,11 @@ from rjsmin import jsmin
 NOT_SENT = re.compile(r"/\*(?:[^*]|\*(?!/))*\*/|\s*([{};])\s*|(?<=[:,])\s+|^\s+")
 """Of styles: comments, and white space that parts nothing. No text in quotes holds any (a test sees to it)."""
 IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w.]+)";\n', re.MULTILINE)
-START = "start.js"
+STARTS = {"text": "start.js", "picture": "startpictures.js"}
+"""Where a page begins, by what it is of: each has the modules of its own views alone."""
 NOTEBOOK = "notebook.js"
-"""Where a page begins, and where one does inside a notebook."""
+OFFERED = {"text": ("texts.js", "TEXTS"), "picture": ("pictures.js", "PICTURES")}
+"""Where one does inside a notebook; the module, and its name, that say what the page offers."""
 KINDS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
 
 
@@ -37,9 +39,12 @@ def shell() -> str:
 
 
 @cache
-def served() -> dict[str, str]:
-    """{file name: text}: the fixed table from which anything is served. One file each, as forty would come in turn."""
-    return {"page.js": script(), "page.css": styles()}
+def served(of: str = "text") -> dict[str, str]:
+    """{file name: text}: the fixed table from which anything is served. One file each, as forty would come in turn.
+
+    of: "text" or "picture".
+    """
+    return {"page.js": script(of), "page.css": styles()}
 
 
 def style_names() -> list[str]:
@@ -52,7 +57,7 @@ def filled(page: str, styles: str, scripts: str) -> str:
 
 
 @cache
-def joined(start: str = START) -> str:
+def joined(*starts: str) -> str:
     """The modules as one script, each after those that it imports: names are unique across files (a test holds it)."""
     order: list[str] = []
 
@@ -62,13 +67,20 @@ def joined(start: str = START) -> str:
                 visit(needed)
             order.append(name)
 
-    visit(start)
+    for start in starts:
+        visit(start)
     return "\n".join(f"/*! {name} */\n{plain(assets()[name])}" for name in order)
 
 
-def script() -> str:
-    """The whole page, to run as it is."""
-    return f"(() => {{\n{joined()}\n}})();"
+def script(of: str = "text") -> str:
+    """The whole page, to run as it is. of: "text" or "picture"."""
+    return f"(() => {{\n{joined(STARTS[of])}\n}})();"
+
+
+def notebook(of: str = "text") -> str:
+    """The same as a module for anywidget."""
+    module, name = OFFERED[of]
+    return f"{joined(NOTEBOOK, module)}\nexport default {{render: (given) => renderPage(given, {name})}};\n"
 
 
 def plain(module: str) -> str:

@@ -37,13 +37,12 @@ def page_of(
     most: bytes of its answers. Raises RegardError if there are more.
     """
     every = [(layer, h) for layer in range(recording.layers) for h in range(recording.heads)]
-    at = at or (BEGINS if recording.is_picture else "view=matrix" if head is not None else "")
-    if head is not None and "layer=" not in at:
-        at += f"&layer={head[0]}&head={head[1]}"  # the one head that is there
+    view = BEGINS if recording.is_picture else "" if head is None else "view=matrix"
+    at = at or (view if head is None else f"{view}&layer={head[0]}&head={head[1]}")  # the one head that is there
     stored = collected(
         recording, every_question(recording, every if head is None else [head]), where, head is None, most
     )
-    code, style = script(), styles()
+    code, style = script("picture" if recording.is_picture else "text"), styles()
     policy = (f"default-src 'none'; script-src {source_hash(code)}; style-src {source_hash(style)}; "
               "img-src data: blob:; base-uri 'none'; form-action 'none'")  # fmt: skip
     meta = f'<meta http-equiv="Content-Security-Policy" content="{html.escape(policy)}">\n<style>{style}</style>'

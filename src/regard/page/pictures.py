@@ -51,12 +51,10 @@ def classes(recording: Recording) -> dict[str, Any]:
     A lens reading is averaged over tokens as the model averages its logits. difference: between the recorded
     probabilities and those of the last reading, at most. Raises RegardError where neither logits nor model are there.
     """
-    seen, logits = Picture.of(recording), recording.kept.logits
-    readings = [] if recording.model is None else [_read(recording, seen, at) for at in range(recording.layers + 1)]
-    if logits is None and not readings:
-        raise RegardError("classes", "the recording has no logits", "open it with its run: --run RUN")
-    p = readings[-1] if logits is None else _probabilities(logits[torch.from_numpy(seen.read)].double())
-    told = np.argsort(-p, kind="stable")[:TOLD]
+    seen = Picture.of(recording)
+    p, layers = _recorded(recording, seen), range(recording.layers + 1) if recording.model is not None else ()
+    readings = [_probabilities(_lens(recording, seen.read, layer)) for layer in layers]
+    told = _told(p)
     return {
         "top": [[recording.name_of(int(k)), p[k], int(k)] for k in told],
         "layers": [one[told] for one in readings],
@@ -64,13 +62,41 @@ def classes(recording: Recording) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _read(recording: Recording, seen: Picture, layer: int) -> Array:
-    """(classes,) what the stream that enters a layer is read as."""
-    assert recording.model is not None
-    stream = recording.kept.streams["in", layer][torch.from_numpy(seen.read)]
+def by_patch(recording: Recording, layer: int) -> bytes:
+    """The same of each patch by itself, as a tile: 16 bytes (magic, patches, classes, type 1), then its rows, float32.
+
+    Columns are the classes that `classes` tells, in its order. Raises RegardError as it does, and for another layer.
+    """
+    seen = Picture.of(recording)
+    if layer > recording.layers:
+        raise RegardError("layer", f"{layer} does not exist", f"choose 0 to {recording.layers}")
+    logits = recording.kept.logits if layer == recording.layers else None
+    own = _lens(recording, seen.tokens, layer) if logits is None else logits[torch.from_numpy(seen.tokens)].double()
+    found = own.softmax(dim=-1).numpy()[:, _told(_recorded(recording, seen))]
+    return MAGIC + struct.pack("<III", *found.shape, 1) + found.astype("<f4").tobytes()
+
+
+def _recorded(recording: Recording, seen: Picture) -> Array:
+    """(classes,) what the model took the picture for."""
+    if recording.kept.logits is None:
+        return _probabilities(_lens(recording, seen.read, recording.layers))
+    return _probabilities(recording.kept.logits[torch.from_numpy(seen.read)].double())
+
+
+def _told(p: Array) -> Array:
+    """Which classes are told, the likeliest first."""
+    found: Array = np.argsort(-p, kind="stable")[:TOLD]
+    return found
+
+
+def _lens(recording: Recording, tokens: Array, layer: int) -> torch.Tensor:
+    """(tokens, classes) logits that the stream that enters a layer is read as."""
+    if recording.model is None:
+        raise RegardError("classes", "a lens reading needs the model, and there is none", "open it with --run RUN")
+    stream = recording.kept.streams["in", layer][torch.from_numpy(tokens)]
     with torch.no_grad():
         parts = list(pieces(recording.model, stream.to(recording.model.output.matrix.device)))
-    return _probabilities(torch.cat(parts).cpu().double())
+    return torch.cat(parts).cpu().double()
 
 
 def _probabilities(logits: torch.Tensor) -> Array:
@@ -110,5 +136,8 @@ def picture_questions(recording: Recording) -> list[str]:
     """All that a saved page may ask of a picture beside what it may ask of any recording."""
     if not recording.is_picture:
         return []
-    layers = range(recording.layers) if recording.n <= LARGEST else ()
-    return ["pixels", "classes", *(f"rollout/{layer}" for layer in layers)]
+    last = recording.layers
+    rollouts = range(last) if recording.n <= LARGEST else ()
+    readings = range(last + 1) if recording.model is not None else [last] if recording.kept.logits is not None else []
+    return ["pixels", *(f"rollout/{layer}" for layer in rollouts), *["classes"] * bool(readings),
+            *(f"patches/{layer}" for layer in readings)]  # fmt: skip

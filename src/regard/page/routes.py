@@ -26,7 +26,7 @@ Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 def application(studio: Studio, *, host: str, port: int, token: str, fault: Fault = lambda error: None) -> Guard:
     """The routes behind the guard. fault: is told of what is no refusal."""
     files = {"/": (shell(), "text/html; charset=utf-8")}
-    files |= {f"/static/{name}": (text, KINDS[Path(name).suffix]) for name, text in served().items()}
+    files |= {f"/static/{name}": (text, KINDS[Path(name).suffix]) for name, text in served(studio.takes).items()}
     answering = partial(_answering, fault)
     routes = [Route(path, _file(text.encode(), kind), methods=["GET"]) for path, (text, kind) in files.items()]
     routes += [

@@ -83,7 +83,7 @@ class Studio:
         key = "1" if "1" in self._recordings else newest
         badge = None if key is None else self._recordings[key].badge
         return {"key": key, "name": self.name, "live": True, "model": self._look is not None, "proof": badge,
-                "takes": self.takes, "at": BEGINS if self.takes == "picture" else ""}  # fmt: skip
+                "at": BEGINS if self.takes == "picture" else ""}  # fmt: skip
 
     def add(self, recording: Recording) -> str:
         """Its key. The proof begins when nothing else is to be done."""

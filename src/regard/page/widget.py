@@ -15,7 +15,7 @@ import traitlets
 
 from regard.errors import RegardError
 from regard.page import asked
-from regard.page.assets import NOTEBOOK, joined, styles
+from regard.page.assets import notebook, styles
 from regard.page.export import Inline, page_of
 from regard.page.guard import FAULT
 from regard.page.studio import Studio
@@ -27,12 +27,12 @@ INLINE = 5_000_000
 class Widget(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]  # ipywidgets has no types
     """A cell's output that is the page, live as long as the kernel is."""
 
-    _esm = joined(NOTEBOOK) + "\nexport default {render: renderPage};\n"
+    _esm = notebook()
     styles = traitlets.Unicode(styles()).tag(sync=True)
     """Not `_css`: that would be the whole notebook's."""
 
     def __init__(self, studio: Studio) -> None:
-        super().__init__()
+        super().__init__(_esm=notebook(studio.takes))
         self.studio = studio
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.on_msg(self._heard)

@@ -5,6 +5,9 @@ const KEPT_BYTES = 48e6; // a head's vectors of 8192 tokens are 8 MB
 
 export class Refusal extends Error {}
 
+/** A picture's file is sent as it is, all else as JSON. */
+const isFile = (body) => body instanceof ArrayBuffer;
+
 /** Answers of a running server; the token goes with every question, in a header. */
 export function serverAnswers(token) {
   async function call(path, options = {}) {
@@ -22,8 +25,8 @@ export function serverAnswers(token) {
     live: true,
     json: async (path, signal) => (await call(path, {signal})).json(),
     bytes: async (path, signal) => (await call(path, {signal})).arrayBuffer(),
-    post: async (path, body, signal) =>
-      (await call(path, {method: "POST", body: JSON.stringify(body), headers: {"content-type": "application/json"}, signal})).json(),
+    post: async (path, body, signal) => (await call(path, {method: "POST", signal, ...(isFile(body) ? {body} :
+      {body: JSON.stringify(body), headers: {"content-type": "application/json"}})})).json(),
   };
 }
 
@@ -68,7 +71,8 @@ export function kernelAnswers(model) {
       signal?.addEventListener("abort", drop);
       waiting.set(id, {take, refuse, rest: () => { clearTimeout(timer); signal?.removeEventListener("abort", drop); }});
     });
-    model.send(fields === undefined ? {id, path} : {id, path, fields});
+    if (isFile(fields)) model.send({id, path}, undefined, [fields]);
+    else model.send(fields === undefined ? {id, path} : {id, path, fields});
     return answer.finally(() => {
       waiting.get(id)?.rest();
       waiting.delete(id);

@@ -69,7 +69,7 @@ export function headsView(place, page) {
       (step === 1 ? "each cell is one weight. " : `each cell is the largest of ${step} x ${step} weights. `) +
       "Choose a head with a click or the arrow keys; Enter or a double click opens its matrix; " +
       "space, or ctrl and a click, picks several. One text is one example."),
-    element("div", {class: "row small"}, held.choice, sortLabel, orderLabel, source,
+    element("div", {class: "row small"}, facts.picture ? null : held.choice, sortLabel, orderLabel, source,
       numbersUnder < HEADS_NUMBERS.length ? element("span", {class: "quiet"}, some) : null),
     held.told, chosenLine, pickedLine, progress, status, scroll, bar, held.windows, compared.node, brush.node,
     element("details", {class: "small"}, element("summary", {}, "What the numbers mean"),

@@ -2,35 +2,22 @@
 
 import {remembering, serverAnswers, storedAnswers, Refusal} from "./ask.js";
 import {cellBar} from "./cells.js";
-import {element, fill, focusedBeside} from "./dom.js";
-import {editsPanel} from "./edits.js";
-import {headsView} from "./heads.js";
-import {linesView} from "./lines.js";
-import {lookupView} from "./lookup.js";
-import {matrixView} from "./matrix.js";
+import {element, fill} from "./dom.js";
 import {notesOf} from "./notes.js";
 import {counted} from "./numbers.js";
-import {predictionView} from "./prediction.js";
 import {proofPanel} from "./proof.js";
 import {savePanel} from "./save.js";
-import {spaceView} from "./space.js";
 import {addressState, ownState, writeState} from "./state.js";
 import {tokenStrip} from "./strip.js";
-import {tourPanel} from "./tour.js";
 
-const VIEWS = [
-  ["heads", "Heads", headsView], ["matrix", "Matrix", matrixView], ["lines", "Lines", linesView],
-  ["lookup", "Look-up", lookupView], ["prediction", "Prediction", predictionView],
-  ["space", "Representations", spaceView], ["edits", "Edits", editsPanel],
-];
 const RETYPING = 4000; // milliseconds after a look within which another is no step of its own to go back to
-const TYPING = 250; // milliseconds of quiet after which a changed text is looked at
 
 /**
- * Opens the page in `place`. answers: ask.js; state: state.js; first: the key of the recording to begin with, or null;
- * keys: where single keys are heard; again: what is done after a page could not be opened.
+ * Opens the page in `place`. kind: what it offers, TEXTS or PICTURES; answers: ask.js; state: state.js; first: the key of
+ * the recording to begin with, or null; keys: where single keys are heard; again: what is done after a page could not be
+ * opened.
  */
-export async function openPage(place, {answers, state, first, name, keys = document, again = () => location.reload()}) {
+export async function openPage(place, {kind, answers, state, first, name, keys = document, again = () => location.reload()}) {
   const page = {ask: remembering(answers), state, name, key: null, facts: null, had: new Map()};
   const live = element("p", {class: "visually-hidden", role: "status", "aria-live": "polite"});
   page.say = (text) => { live.textContent = text; };
@@ -38,7 +25,7 @@ export async function openPage(place, {answers, state, first, name, keys = docum
     retry ? element("button", {class: "plain", onclick: retry}, "try again") : null));
   page.scale = () => state.get().scale || (page.facts.n > page.facts.logAbove ? "log" : "linear");
   page.colourOf = (weight) => colourIndex(weight, page.scale());
-  const shell = pageShell(page, live);
+  const shell = pageShell(page, kind, live);
   fill(place, shell.root);
   let opening = 0;
   /** The newest wins; -> whether it was this one. typed: the text field has it already. */
@@ -70,7 +57,7 @@ export async function openPage(place, {answers, state, first, name, keys = docum
     else if (page.facts) shell.show();
   });
   if (page.facts) shell.show(); // the only head is opened at once: nobody listened yet
-  pageKeys(page, shell.root, keys);
+  pageKeys(page, kind, shell.root, keys);
   return Object.assign(page, {redraw: shell.redraw, close: shell.close});
 }
 
@@ -92,21 +79,22 @@ function paletteOf(hex) {
   return Uint8ClampedArray.from(hex.match(/../g), (pair) => parseInt(pair, 16));
 }
 
-/** Looks at a new text: the newest wins, an older answer is dropped. */
+/** Looks at a new text, or at the bytes of a picture: the newest wins, an older answer is dropped. */
 function lookerOf(page, open, shell) {
   const client = Math.random().toString(36).slice(2);
   let number = 0, last = 0;
-  return async (text) => {
-    const mine = ++number;
+  return async (given) => {
+    const mine = ++number, text = typeof given === "string" ? given : undefined;
     shell.main.classList.add("stale");
     try {
-      const found = await page.ask.post("look", {text, client, number: mine});
+      const found = await (text === undefined ? page.ask.post(`picture/${client}/${mine}`, given) :
+        page.ask.post("look", {text, client, number: mine}));
       if (mine !== number) return;
       if (!(await open(found.key, true))) return; // and going there in the address, below, asks for nothing more
       const replace = Date.now() - last < RETYPING;
       last = Date.now();
       page.state.set({key: found.key, text, row: -1, column: -1, position: undefined,
-        from: undefined, zoom: undefined, left: undefined, top: undefined}, {replace});
+        from: undefined, zoom: undefined, left: undefined, top: undefined, box: undefined}, {replace});
       shell.said(found.notices ?? []);
     } catch (error) {
       if (mine === number) shell.said([String(error.message ?? error)]);
@@ -116,7 +104,7 @@ function lookerOf(page, open, shell) {
   };
 }
 
-function pageShell(page, live) {
+function pageShell(page, {views, tour, input}, live) {
   const {state} = page;
   const heading = element("h1", {}, "regard", element("span", {class: "quiet"}, ` ${page.name ?? ""}`));
   const badge = element("div", {class: "page-badge"});
@@ -126,17 +114,11 @@ function pageShell(page, live) {
   const tabs = element("nav", {class: "page-tabs", "aria-label": "Views"});
   const main = element("section", {class: "page-view"});
   const choices = element("div", {class: "row"}), saving = savePanel(page, () => current?.view);
-  const field = element("textarea", {class: "page-text", rows: 1, spellcheck: "false", "aria-label": "Text that the model reads",
-    placeholder: "Type something for the model to read"});
-  let waiting = 0;
-  field.addEventListener("input", () => {
-    clearTimeout(waiting);
-    waiting = setTimeout(() => field.value && page.look(field.value), TYPING);
-  });
+  const field = input((given) => page.look(given), (words) => { said.textContent = words; });
   const root = element("div", {class: "page"},
     element("header", {class: "page-head"}, heading,
-      element("button", {class: "plain", "data-tour": true, onclick: () => page.tour?.start()}, "take the tour"), badge),
-    page.ask.live ? field : null, said, strip, way, tabs,
+      tour ? element("button", {class: "plain", "data-tour": true, onclick: () => page.tour?.start()}, "take the tour") : null, badge),
+    page.ask.live ? field.node : null, said, strip, way, tabs,
     element("div", {class: "page-choices row"}, choices, saving.button), saving.panel, main,
     notesOf(), element("footer", {class: "page-foot quiet small"}), live);
   const foot = root.querySelector(".page-foot");
@@ -146,7 +128,7 @@ function pageShell(page, live) {
   let key = null;
 
   function mount(now) {
-    const [name, , make] = VIEWS.find(([view]) => view === now.view) ?? VIEWS[0];
+    const [name, , make] = views.find(([view]) => view === now.view) ?? views[0];
     if (current && current.name === name && current.key === page.key) return current.view.update(now);
     current?.view.destroy();
     const spot = element("div", {class: `view ${name}`});
@@ -163,28 +145,28 @@ function pageShell(page, live) {
       if (page.facts) mount(state.get());
     },
     close() {
-      clearTimeout(waiting);
+      field.close();
       current?.view.destroy();
       proof?.destroy();
     },
-    empty: () => { fill(main, element("p", {class: "quiet"}, "Type a text above; the model reads it, and every head is drawn here.")); field.focus(); },
+    empty: () => { fill(main, element("p", {class: "quiet"}, field.empty)); field.focus(); },
     said: (lines) => { said.textContent = lines.join(" "); },
     show() {
       const now = state.get();
       if (key !== page.key) {
         key = page.key;
-        if (focusedBeside(field) !== field || !page.typed) field.value = page.facts.text;
+        field.show(page);
         proof?.destroy();
         fill(badge);
         proof = proofPanel(badge, page);
         shownStrip = tokenStrip(strip, page);
-        page.tour = tourPanel(way, page);
+        page.tour = tour?.(way, page);
         fill(foot, footOf(page));
       }
       proof.update(now);
       shownStrip.update(now);
-      page.tour.update(now);
-      fill(tabs, ...VIEWS.map(([name, title], at) => tabOf(name, `${title}`, at, now, state)));
+      page.tour?.update(now);
+      fill(tabs, ...views.map(([name, title], at) => tabOf(name, `${title}`, at, now, state)));
       fill(choices, ...choicesOf(page, now));
       mount(now);
       saving.update();
@@ -229,11 +211,10 @@ function footOf(page) {
     `${facts.dtype} | recorded ${facts.made.slice(0, 10)} | regard ${facts.version}, torch ${facts.torch}`;
 }
 
-const HELP = "Keys: 1 to 7 views, h and l head, j and k layer, arrows cell, Enter inspect, g go to row, column, s scale, u undo an edit, n and p next and previous stop of the tour, ? this help, ! single keys off or on";
-
 /** Single keys, but not while somebody types; "!" switches them off and on. */
-function pageKeys(page, root, keys) {
-  const {state} = page;
+function pageKeys(page, {views, tour}, root, keys) {
+  const {state} = page, help = `Keys: 1 to ${views.length} views, h and l head, j and k layer, arrows cell, Enter inspect, g go to row, column, s scale, ` +
+    `u undo an edit, ${tour ? "n and p next and previous stop of the tour, " : ""}? this help, ! single keys off or on`;
   let on = true;
   const step = (name, count, by) => state.set({[name]: Math.min(Math.max(state.get()[name] + by, 0), count - 1)});
   keys.addEventListener("keydown", (event) => {
@@ -249,13 +230,13 @@ function pageKeys(page, root, keys) {
       n: () => page.tour?.step(1), p: () => page.tour?.step(-1),
       u: () => root.querySelector("[data-undo]")?.click(),
       "/": () => root.querySelector(".page-find")?.focus(),
-      "?": () => { const help = root.querySelector(".page-help"); help.hidden = !help.hidden; help.scrollIntoView({block: "nearest"}); page.say(HELP); },
-    }[event.key] ?? (VIEWS[Number(event.key) - 1] ? () => state.set({view: VIEWS[Number(event.key) - 1][0], from: undefined}) : null);
+      "?": () => { const line = root.querySelector(".page-help"); line.hidden = !line.hidden; line.scrollIntoView({block: "nearest"}); page.say(help); },
+    }[event.key] ?? (views[Number(event.key) - 1] ? () => state.set({view: views[Number(event.key) - 1][0], from: undefined}) : null);
     if (!act) return;
     event.preventDefault();
     act();
   });
-  root.querySelector(".page-foot").before(element("p", {class: "page-help quiet small", hidden: true}, HELP));
+  root.querySelector(".page-foot").before(element("p", {class: "page-help quiet small", hidden: true}, help));
 }
 
 const TOKEN = "regard-token";
@@ -284,14 +265,15 @@ function askForToken(place, then) {
   field.focus();
 }
 
-export async function begin() {
+/** kind: as openPage has it. */
+export async function begin(kind) {
   const place = document.getElementById("page");
   const stored = document.getElementById("answers");
   if (stored) {
     const answers = storedAnswers(JSON.parse(stored.textContent));
     const {at = ""} = stored.dataset; // where a saved page begins
     const state = location.protocol === "about:" ? ownState(at) : addressState(at); // a frame in a notebook has no address
-    await openPage(place, {answers, state, first: "0", name: ""});
+    await openPage(place, {kind, answers, state, first: "0", name: ""});
     return;
   }
   const token = tokenFromAddress();
@@ -299,9 +281,9 @@ export async function begin() {
   try {
     const start = await answers.json("start");
     document.title = `regard: ${start.name}`;
-    await openPage(place, {answers, state: addressState(), first: start.key, name: start.name});
+    await openPage(place, {kind, answers, state: addressState(start.at), first: start.key, name: start.name});
   } catch (error) {
-    if (error instanceof Refusal && !/does not answer/.test(error.message)) askForToken(place, begin);
+    if (error instanceof Refusal && !/does not answer/.test(error.message)) askForToken(place, () => begin(kind));
     else fill(place, element("p", {class: "failed"}, error.message));
   }
 }

@@ -8,8 +8,11 @@ import {ownState} from "./state.js";
 const NOTEBOOK_SLOW = 3000; // milliseconds after which the page says what it waits for
 const NOTEBOOK_MARKS = ["class", "style", "data-jp-theme-light", "data-vscode-theme-kind"];
 
-/** anywidget's render: draws the page in `el` and returns what ends it. The style is the widget's, for this tree alone. */
-export async function renderPage({model, el}) {
+/**
+ * anywidget's render: draws the page in `el` and returns what ends it. The style is the widget's, for this tree alone.
+ * kind: what the page offers, TEXTS or PICTURES.
+ */
+export async function renderPage({model, el}, kind) {
   const frame = element("div", {"data-lm-suppress-shortcuts": "true"}); // JupyterLab's keys are not meant in here
   const style = element("style"), root = element("div", {class: "notebook"});
   frame.attachShadow({mode: "open"}).append(style, root);
@@ -37,7 +40,7 @@ export async function renderPage({model, el}) {
     const slow = setTimeout(() => asking.append(" The notebook's kernel is busy, or gone: then run the cell again."), NOTEBOOK_SLOW);
     try {
       const start = await answers.json("start");
-      page = await openPage(place, {answers, state: ownState(), first: start.key, name: start.name, keys: place, again: open});
+      page = await openPage(place, {kind, answers, state: ownState(start.at), first: start.key, name: start.name, keys: place, again: open});
     } catch (error) {
       fill(place, element("p", {class: "failed"}, error.message, " ", element("button", {class: "plain", onclick: open}, "try again")));
     } finally {

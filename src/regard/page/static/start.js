@@ -1,5 +1,6 @@
-// The only file that does something when it is loaded.
+// The page of a text begins. This file and its twin for pictures are the only ones that do something when loaded.
 
 import {begin} from "./main.js";
+import {TEXTS} from "./texts.js";
 
-begin();
+begin(TEXTS);
