@@ -12,6 +12,7 @@ from regard import __version__
 from regard.data import shipped
 from regard.distilled_run import DistilledRun
 from regard.errors import RegardError, printable
+from regard.labelled_text_run import LabelledTextRun
 from regard.picture_run import PictureRun
 from regard.text_run import TextRun
 from regard.trained import Run, check_torch
@@ -20,19 +21,21 @@ from regard.training.request import Request
 
 __all__ = ["Run", "is_one", "load", "missing", "origin", "request", "runs_in", "train"]
 
-RUNS: dict[str, type[TextRun] | type[PictureRun]] = {
-    "language": TextRun,
-    "classification": PictureRun,
-    "distillation": DistilledRun,
+AnyRun = TextRun | LabelledTextRun | PictureRun
+RUNS: dict[tuple[str, str], type[TextRun] | type[LabelledTextRun] | type[PictureRun]] = {
+    ("text", "language"): TextRun,
+    ("labelled_text", "classification"): LabelledTextRun,
+    ("pictures", "classification"): PictureRun,
+    ("pictures", "distillation"): DistilledRun,
 }
-"""What a run of each task can be asked."""
+"""What a run can be asked, by the kind of its data and its task."""
 PICKLED = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
 NO_RUNS = {".regard": ("a recording", "open it with `regard look {}`"),
            ".gguf": ("a model for llama.cpp", "name the run that it was made of")}  # fmt: skip
 """Files of ours that are no run: what they are, and what opens them (M16)."""
 
 
-def load(path: str | Path) -> TextRun | PictureRun:
+def load(path: str | Path) -> AnyRun:
     """A run's folder, or a Hugging Face checkpoint folder. Raises RegardError for anything else."""
     folder = Path(path)
     if not os.path.lexists(folder):
@@ -43,10 +46,11 @@ def load(path: str | Path) -> TextRun | PictureRun:
     if is_checkpoint_of_others(folder):
         return TextRun(folder, None)
     config = read_config(folder)
-    if config.get("task") not in RUNS:
+    asked = config.get("kind"), config["task"]
+    if asked not in RUNS:
         what = f"it is a run of a task that this regard does not know: {config['task']}"
         raise RegardError(str(path), what, f"install the regard that trained it ({config['versions']['regard']})")
-    return RUNS[config["task"]](folder, config)
+    return RUNS[asked](folder, config)
 
 
 def is_one(path: str | Path) -> bool:
@@ -84,7 +88,7 @@ def train(
     resume: str | Path | None = None, from_: str | Path | None = None, device: str | None = None,
     encoding: str | None = None, skip_bad: bool = False, text_key: str = "text", tensorboard: bool = False,
     accept_new_data: bool = False, fresh: bool = False, no_lock: bool = False, quiet: bool = False, **settings: Any,
-) -> TextRun | PictureRun:  # fmt: skip
+) -> AnyRun:  # fmt: skip
     """Trains on files and folders for so many minutes (5 unless given) or steps; returns the run.
 
     settings: those of regard.training.settings, by name. The same call again goes on with an unfinished run, and

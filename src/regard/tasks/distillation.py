@@ -21,7 +21,7 @@ from regard.tasks.classification import evenly
 from regard.tasks.collapse import Health
 from regard.tasks.crops import View
 from regard.tasks.distiller import Distiller, Teacher, begin, disagreement, shares, temperature_at
-from regard.tasks.pictures import PictureExamples
+from regard.tasks.pictures import LINEAR, PictureExamples
 from regard.tasks.vary import smaller
 from regard.training.average import evaluating, rising
 from regard.training.ranks import Ranks
@@ -34,8 +34,6 @@ TOGETHER = 256
 """Pictures that are looked at at once."""
 KNOWN = 20_000
 """Training pictures at most among which neighbours are sought."""
-PIXELS = 3072
-"""Numbers of a picture's own in which its neighbours are sought, at most."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +134,8 @@ class Distillation:
     @property
     def whole_score(self) -> float:
         """How many times the quick score the whole one costs."""
-        known = 2 * min(len(self.examples), KNOWN) if self.classes else 0
-        return 1.0 + (3 * len(self.held_out) + known) / (2 * min(len(self.held_out), QUICK))
+        passes = 3 * len(self.held_out) + 2 * len(self.known) if self.classes else len(self.held_out)
+        return passes / (3 * min(len(self.held_out), QUICK))  # two crops of each, and once whole (watched)
 
     def health(self, model: Distiller, examples: PictureExamples) -> Health:
         """How the teacher takes whole pictures."""
@@ -212,7 +210,7 @@ class Distillation:
 
 def pixels(examples: PictureExamples) -> Tensor:
     """(count, numbers): pictures as they are, made smaller where they are large; grey is 0."""
-    return torch.from_numpy(smaller(examples.pictures[examples.rows], PIXELS)) - 0.5
+    return torch.from_numpy(smaller(examples.pictures[examples.rows], LINEAR)) - 0.5
 
 
 def by_crop(x: Tensor, crops: int) -> Tensor:

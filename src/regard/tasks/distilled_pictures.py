@@ -33,6 +33,8 @@ LARGE, SMALL = (0.4, 1.0), (0.1, 0.4)
 """Shares of the picture that crops take."""
 TOKENS_A_STEP = 4096
 """Of whole pictures; a step computes some four times as many, as each is seen in several crops."""
+SCORING = 0.25
+"""What looking at a whole picture costs, of what is counted for it: no crops, and the teacher alone."""
 
 
 class DistilledPictures:
@@ -53,7 +55,8 @@ class DistilledPictures:
         plan.choose("local_crops", 4, "beside two large ones; each costs a quarter of one")
         plan.choose("flip", "yes", "a mirrored picture shows the same things; --flip no where sides matter")
         plan.choose("prototypes", prototypes_for(count), f"{count:,} pictures")
-        return Prepared(decoded, OUTPUTS, needs, list(decoded.notices), {"inside": INSIDE})
+        known = 2 * min(1.0, KNOWN / count) if decoded.classes else 0.0
+        return Prepared(decoded, OUTPUTS, partial(needs, known), list(decoded.notices), {"inside": INSIDE})
 
     restore_cache = staticmethod(LabelledPictures.restore_cache)
 
@@ -100,11 +103,11 @@ def prototypes_for(pictures: int) -> int:
     return next((k for limit, k in ((20_000, 1024), (50_000, 2048)) if pictures < limit), 4096)
 
 
-def needs(train: int, held_out: int, outputs: int) -> Needs:
-    """train, held_out: tokens of the two parts."""
-    scored = 3 * held_out + 2 * min(train, KNOWN * train)
+def needs(known: float, train: int, held_out: int, outputs: int) -> Needs:
+    """known: how often the training part is looked at for the scores; train, held_out: tokens of the two parts."""
+    scored = int(3 * held_out + known * train)
     return Needs(train=train, held_out=scored, vocabulary=outputs, tokens_a_step=TOKENS_A_STEP, steps=1500, fed=6.0,
-                 room=10.0, scorings=1.0, rest=partial(_choose_rest, train))  # fmt: skip
+                 room=10.0, scorings=SCORING, rest=partial(_choose_rest, train))  # fmt: skip
 
 
 def _choose_rest(train: int, plan: Plan, steps: float, seen: float) -> None:
