@@ -215,6 +215,21 @@ def test_the_head_sees_directions_alone() -> None:
     torch.testing.assert_close(model.head(x), cosines)
 
 
+def test_cosines_stay_exact_where_products_are_of_bfloat16() -> None:
+    task = distillation()
+    head = task.build(SETTINGS).head
+    with torch.no_grad():
+        head.bottleneck.weight.zero_()
+        head.bottleneck.bias.copy_(torch.linspace(0.1, 1, 64))
+        head.prototypes.copy_(torch.randn(K, 64))
+        expected = head(torch.ones(1, 24))
+        with torch.autocast("cpu", torch.bfloat16):
+            found = head(torch.ones(1, 24))
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, atol=3e-3, rtol=0)  # the bias was rounded, the product was not
+    assert not torch.equal(found, found.bfloat16().float())
+
+
 def test_first_weights_depend_on_the_seed_alone() -> None:
     one, other, third = (learner(distillation(seed=seed)).model for seed in (5, 5, 6))
     torch.manual_seed(99)
