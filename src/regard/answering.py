@@ -1,4 +1,4 @@
-"""How `predict` answers one prompt: text as it comes, or the classes of a picture; or a JSON object."""
+"""How `predict` answers one prompt: text as it comes, or the classes of what was given; or a JSON object."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -21,9 +21,9 @@ def responder(run: Any, options: Mapping[str, Any], json_: bool) -> Respond:
 
 def sampling_of(run: Any, options: Mapping[str, Any]) -> Any:
     """How tokens are chosen, from what was typed; None for a run that says none. Raises RegardError as above."""
-    if run.takes == "picture":
+    if not run.says:
         if given := {name: value for name, value in options.items() if value not in (None, ())}:
-            raise RegardError(name_as_typed(given), "it is for a run on text", "leave it out")
+            raise RegardError(name_as_typed(given), "it is for a run that goes on with texts", "leave it out")
         return None
     from regard.decoding.sample import Sampling
 
@@ -44,15 +44,15 @@ def said_of(run: Any, options: Mapping[str, str]) -> dict[str, Any]:
     return {name: getattr(sampling, name) for name in options}
 
 
-def name_classes(run: Any, json_: bool, picture: str, alone: bool) -> None:
-    """The classes of a picture's file, the likeliest first."""
+def name_classes(run: Any, json_: bool, given: str, alone: bool) -> None:
+    """The classes of a text, or of the file of a picture or sound, the likeliest first."""
     began = time.monotonic()
-    found = run.predict(picture)
+    found = run.predict(given)
     if json_:
         seconds = time.monotonic() - began
-        answer({**run.facts, "seconds": seconds, "input": picture, "output": found[0][0], "scores": dict(found)})
+        answer({**run.facts, "seconds": seconds, "input": given, "output": found[0][0], "scores": dict(found)})
     else:
-        say(words.classes_text(None if alone else picture, found))
+        say(words.classes_text(None if alone else given, found))
 
 
 def say_after(run: Any, sampling: Any, json_: bool, prompt: str, alone: bool) -> None:

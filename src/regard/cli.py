@@ -186,6 +186,7 @@ def look(
     if tour:
         check_tour(save, head, page)
         text = SENTENCE if text is None and not saved else text
+    by_itself = page is None  # where nobody asked for the page, it is left out if it does not show this
     page = (tour and save is None) or (on_terminal(sys.stdout) and not prints) if page is None else page
     check_look(saved, text, run_, save, overwrite, page and not prints)
     saying = {name: value for name, value in typed.items() if value is not None}
@@ -213,7 +214,7 @@ def look(
             Look.load(what, run and run.model) if saved else run.look(utf8(text or "", "TEXT"), **said_of(run, saying))
         )
         begins = recording.begins(tour, query)
-        if saved and run is not None and not recording.is_picture:
+        if saved and run is not None and run.says:
             recording.label = run.tokenizer.label
         chosen = None if head is None else recording.head_of(head)
         if prove or not saved:
@@ -222,13 +223,13 @@ def look(
             recording.save(save, overwrite, chosen, tour, query)
         notices(run)
         if json_:
-            task = "classification" if recording.is_picture else "language"
+            task = "classification" if recording.is_picture or recording.is_classified else "language"
             kept = {"run": recording.facts.name, "task": task, "data": None, "seed": recording.facts.seed,
                     "version": recording.facts.version}  # fmt: skip
             reply(run.facts if not saved else kept, looked(recording, chosen, save))
         else:
             say(words.look_text(recording, chosen, save, prove))
-        if page:
+        if page and not (by_itself and not recording.has_page):
             open_page(run, recording, number, host, browser, begins)
     if recording.proof is not None and any(check.passed is False for check in recording.proof.checks):
         raise RegardError("proof", recording.badge, "do not trust these numbers, and please report this", 1)

@@ -53,6 +53,7 @@ class Look(Recording):
         if Path(path).suffix.lower() in PAGES:
             from regard.page.export import save_page
 
+            check_page(self.has_page)
             one = None if head is None else self.head_of(head)
             return save_page(self, Path(path), overwrite, one, self.begins(tour, query, one))
         if Path(path).suffix.lower() not in PICTURES:
@@ -85,6 +86,7 @@ class Look(Recording):
 
         live: False for the frame, which is there when the notebook is opened again without its kernel, too.
         """
+        check_page(self.has_page)
         if not in_notebook():
             from regard.page.server import serve
 
@@ -98,6 +100,11 @@ class Look(Recording):
         from regard.page.export import Inline, page_of
 
         return Inline(page_of(self))
+
+    @property
+    def has_page(self) -> bool:
+        """Whether the page shows it: not yet what a text is taken for."""
+        return self.is_picture or not self.is_classified
 
     @classmethod
     def load(cls, path: str | Path, model: Transformer | None = None) -> "Look":
@@ -190,6 +197,13 @@ def check_kind(is_picture: bool, tour: bool, query: str | None) -> None:
         raise RegardError("--query", "it is for pictures, and this is a text", "leave it out")
 
 
+def check_page(there: bool) -> None:
+    """Raises RegardError where the page does not show what was looked at."""
+    if not there:
+        what = "it shows what comes next in a text, and not yet what a text is taken for"
+        raise RegardError("the page", what, "print it with --no-page, or save an .svg, .png or .regard")
+
+
 def check_ending(path: str | Path, head: object = None, query: str | None = None) -> None:
     """Before anything is computed for it. Raises RegardError."""
     suffix = Path(path).suffix.lower()
@@ -205,6 +219,7 @@ def studio_of(run: Any, recording: Recording | None) -> "Studio":
     """What the page asks. run: which reads what is typed, or None; recording: what is seen at first, or None."""
     from regard.page.studio import Studio
 
+    check_page(run is None or run.says or run.takes == "picture")
     if run is None:
         return Studio(None, recording, recording.facts.name if recording is not None else "")
 
@@ -214,7 +229,7 @@ def studio_of(run: Any, recording: Recording | None) -> "Studio":
         run.notices = []
         return found
 
-    held_out = partial(surveying, run) if run.takes == "text" else None
+    held_out = partial(surveying, run) if run.says else None
     return Studio(run.look, recording, run.facts["run"], notices=fresh, surveying=held_out, takes=run.takes)
 
 

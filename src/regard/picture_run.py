@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 class PictureRun(Run):
     takes = "picture"
-    """What it is asked about."""
 
     @cached_property
     def chopper(self) -> "Chopper":

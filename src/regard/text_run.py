@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 
 class TextRun(Run):
-    takes = "text"
-    """What it is asked about."""
+    says = True
 
     surveyed: "Survey | None" = None
     """The last survey: what is looked at from then on has it, too."""

@@ -32,6 +32,11 @@ def check_torch() -> None:
 class Run:
     """Of the folder `path`. Nothing heavy is loaded before it is needed. What it is asked depends on its data."""
 
+    takes: str = "text"
+    """What it is asked about: a text, or the file of a picture or sound."""
+    says: bool = False
+    """Whether it answers in words of its own; else it names classes."""
+
     def __init__(self, path: Path, config: dict[str, Any] | None) -> None:
         """config: its config.json; None for a checkpoint of another program."""
         self.path, self.config = path, config

@@ -47,8 +47,20 @@ def pictures(folder: Path, each: int = 1) -> Any:
     return open_source([str(folder / "data")])
 
 
+def labelled_text(folder: Path) -> Any:
+    """Letters without any order, each text a class of its own; what is held out is other letters."""
+    for k, part in enumerate(["train", "val"]):
+        lines = ["text\tlabel"]
+        for label in string.ascii_lowercase[:10]:
+            letters = np.random.default_rng((k, ord(label))).choice(list("abcd"), 5 + ord(label) % 7)
+            lines.append("".join(letters) + f"\t{label}")
+        (folder / f"{part}.tsv").write_text("\n".join(lines) + "\n")
+    return open_source([str(folder / f"{part}.tsv") for part in ("train", "val")])
+
+
 SOURCES: dict[tuple[str, str], tuple[Callable[[Path], Any], dict[str, Any]]] = {
     ("text", "language"): (text, {"context": 16}),
+    ("labelled_text", "classification"): (labelled_text, {}),
     ("pictures", "classification"): (pictures, {"flip": "no", "shift": 0, "label_smoothing": 0.0}),
     ("pictures", "distillation"): (lambda folder: pictures(folder, 7), {"prototypes": 32, "micro_batch": 7}),
 }

@@ -16,7 +16,7 @@ from regard.looking.readings import pieces
 from regard.looking.stopping import stop_if_unwanted
 from regard.model.attention import ScaledDot, Score
 from regard.model.block import Recorder as AnyRecorder
-from regard.model.mask import PADDING, Mask, Places
+from regard.model.mask import PADDING, Mask
 from regard.model.sequence import Sequence
 from regard.model.transformer import Transformer
 
@@ -97,15 +97,7 @@ def logits_of(
     """
     device = model.output.matrix.device
     entering = None if start is None else (start[0], start[1][None].to(device))
-    yield from pieces(model, model.stream(_moved(sequence, device), record=recorder, start=entering)[0])
-
-
-def _moved(sequence: Sequence, device: torch.device) -> Sequence:
-    """The same sequence where the model is."""
-    if sequence.tokens.device == device:
-        return sequence
-    places = Places(*(x.to(device) for x in (sequence.places.sequence, sequence.places.branch, sequence.places.step)))
-    return Sequence.of(sequence.tokens.to(device), sequence.position.to(device), places)
+    yield from pieces(model, model.stream(sequence.to(device), record=recorder, start=entering)[0])
 
 
 @contextmanager

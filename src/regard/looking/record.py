@@ -129,6 +129,11 @@ class Recording:
         return "grid" in self.facts.preprocessing
 
     @property
+    def is_classified(self) -> bool:
+        """Whether what comes out of a position are scores of classes, and not of what comes next in a text."""
+        return "classes" in self.facts.preprocessing
+
+    @property
     def model_hash(self) -> str:
         """SHA-256 of the weights that ran. Raises RegardError if the model was changed before this was first asked."""
         if self._known_hash is None:
@@ -161,7 +166,7 @@ class Recording:
         """What one of the vocabulary is called: by the tokenizer, as a class, as in the input, or by its number."""
         if self.label is not None:
             return self.label(token)
-        if self.is_picture:
+        if self.is_picture or self.is_classified:
             classes = self.facts.preprocessing.get("classes") or ()
             return str(classes[token]) if token < len(classes) else f"#{token}"
         ids = self.tokens.ids

@@ -63,3 +63,10 @@ class Sequence:
         # the usual batch of a training run on one text: n comparisons in place of n x n
         mask = Mask("causal", n, n) if bool(one_text.all()) else Mask.between(places, places)
         return cls(ids, step[:, :, None], places, mask)
+
+    def to(self, device: torch.device) -> "Sequence":
+        """The same sequence where a model is."""
+        if self.tokens.device == device:
+            return self
+        places = Places(*(x.to(device) for x in (self.places.sequence, self.places.branch, self.places.step)))
+        return Sequence.of(self.tokens.to(device), self.position.to(device), places)

@@ -2,6 +2,7 @@
 
 TASKS = {
     "text": {"language": "regard.tasks.language"},
+    "labelled_text": {"classification": "regard.tasks.labelled_texts"},
     "pictures": {
         "classification": "regard.tasks.labelled_pictures",
         "distillation": "regard.tasks.distilled_pictures",

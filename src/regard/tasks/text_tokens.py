@@ -2,10 +2,10 @@
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,7 +21,21 @@ LEARNT_FROM = 20_000_000
 """Characters of the training part that BPE is trained on, at most; more changes few merges and takes minutes."""
 
 
-def choose_tokens(plan: Plan, source: TextSource, seen: float = math.inf) -> None:
+class Corpus(Protocol):
+    """What a tokenizer is chosen for and trained on."""
+
+    @property
+    def train_characters(self) -> int: ...
+
+    @property
+    def distinct(self) -> Mapping[str, int]:
+        """How often each character comes."""
+
+    def texts(self, part: str) -> Iterator[Iterator[str]]:
+        """The pieces of each of its texts."""
+
+
+def choose_tokens(plan: Plan, source: Corpus, seen: float = math.inf) -> None:
     """Characters or BPE, and how many pieces, by the text's size and script, and how many characters will be seen."""
     characters = source.train_characters
     multi_byte = {c: n for c, n in source.distinct.items() if ord(c) > 127}
@@ -53,7 +67,7 @@ def _characters_worth_a_token(counts: dict[str, int], characters: int) -> int:
     return int(np.searchsorted(np.cumsum(ordered), 0.98 * ordered.sum())) + 1
 
 
-def make_tokenizer(plan: Plan, source: TextSource) -> TextTokenizer:
+def make_tokenizer(plan: Plan, source: Corpus) -> TextTokenizer:
     """Trained on the training part only."""
     pieces = chain.from_iterable(source.texts("train"))
     if plan["tokens"] == "characters":

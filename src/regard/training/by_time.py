@@ -1,6 +1,6 @@
 """The half of a plan that every kind of data shares: sizes, batch and paths, from the time and the speed measured.
 
-An example is `context` tokens long: a window of a text, or a picture's patches.
+An example is `context` tokens long: a window of a text, or a picture's patches; whole texts are shorter on the mean.
 """
 
 import time
@@ -65,6 +65,12 @@ class Needs:
     """Chooses what is left, from the steps and the tokens that will be seen: regularisation, learning rates, ..."""
     model: dict[str, Any] | None = None
     """The configuration of the checkpoint that training begins from."""
+    mean: float | None = None
+    """Tokens of an example, on the mean; None where each has as many as the context."""
+
+    def size(self, plan: Plan) -> float:
+        """Tokens of an example."""
+        return float(plan["context"]) if self.mean is None else self.mean
 
 
 def choose_as_in(plan: Plan, config: TransformerConfig) -> None:
@@ -92,10 +98,10 @@ def choose_all(plan: Plan, needs: Needs, budget: Budget, probe: Probe) -> float:
     if reason:
         plan.choose("precision", "float32", reason)
         plan.choose("attention", paths(plan, needs, budget)[0], reason)
-        step_seconds = float(plan["batch"] * plan["context"] * work(plan, needs) / rate)
+        step_seconds = float(plan["batch"] * needs.size(plan) * work(plan, needs) / rate)
     else:
         step_seconds = choose_path(plan, needs, budget, probe)
-    token_seconds = step_seconds / int(plan["batch"] * plan["context"])
+    token_seconds = step_seconds / (int(plan["batch"]) * needs.size(plan))
     reserve = 1.0 + needs.scorings * needs.held_out * token_seconds * EVALUATION_SHARE[plan["precision"]]
     reserve = min(reserve, budget.left() / 4)  # an estimate may not eat the training; the first evaluation corrects it
     choose_by_time(plan, needs, max(budget.left() - reserve, 0.1), step_seconds)
@@ -113,14 +119,14 @@ def reference_rate(plan: Plan, needs: Needs, budget: Budget, probe: Probe) -> fl
         if name not in SHAPE:
             trial.choose(name, value, "")
     choose_shape(trial, 10**12, lambda shape: float("inf") if shape == REFERENCE else 0.0)
-    batch = max(budget.ranks, needs.tokens_a_step // plan["context"])
+    batch = max(budget.ranks, int(needs.tokens_a_step / needs.size(plan)))
     trial.choose("batch", batch, "")
     trial.choose("micro_batch", batch, "")
     trial.choose("precision", "float32", "")
     trial.choose("attention", paths(trial, needs, budget)[0], "")
     needs.rest(trial, needs.steps, 0.0)
     timing = probe.time(trial.settings, 5)
-    return float(REFERENCE.work(plan["context"], needs.vocabulary) * batch * plan["context"] / timing.seconds)
+    return float(REFERENCE.work(plan["context"], needs.vocabulary) * batch * needs.size(plan) / timing.seconds)
 
 
 def choose_path(plan: Plan, needs: Needs, budget: Budget, probe: Probe) -> float:
@@ -177,7 +183,7 @@ def choose_by_steps(plan: Plan, needs: Needs, budget: Budget) -> None:
     """Everything from the data's numbers and the steps; nothing is timed, so the same command gives the same bits."""
     steps = budget.steps or 0
     batch = _choose_batch(plan, needs, needs.tokens_a_step * steps, budget.ranks)
-    seen = float(steps * batch * plan["context"])
+    seen = float(steps * batch * needs.size(plan))
     _choose_shape(plan, needs, lambda shape: seen)
     plan.choose("precision", "float32", "steps are given: the same command gives the same bits")
     plan.choose("attention", paths(plan, needs, budget)[0], "by the context; nothing is timed")
@@ -204,11 +210,11 @@ def choose_sizes(plan: Plan, needs: Needs, budget: Budget, rate: float, seconds:
 def choose_by_time(plan: Plan, needs: Needs, seconds: float, step_seconds: float) -> None:
     """What depends on how many steps there will be, now that the real step has been timed."""
     steps = max(1.0, seconds / step_seconds)
-    needs.rest(plan, steps, steps * plan["batch"] * plan["context"])
+    needs.rest(plan, steps, steps * plan["batch"] * needs.size(plan))
     every = max(1, round(min(max(seconds / 12, 10.0), 120.0) / step_seconds))
     plan.choose("evaluate_every", every, f"about every {every * step_seconds:,.0f} s")
     if plan["monitor"]:  # the best may come early, and only what was saved can be it
-        examples = max(1, needs.train // plan["context"])
+        examples = max(1, int(needs.train / needs.size(plan)))
         every = max(1, round(min(LEARNT_BY_HEART * examples / plan["batch"], steps / 20)))
         times = every * plan["batch"] / examples
         why = f"about every {times:,.0f} times through the data, as the best may come early; at most 5 % of the time"
@@ -224,15 +230,16 @@ def _choose_shape(plan: Plan, needs: Needs, seen: Callable[[Shape], float]) -> S
 
 def _choose_batch(plan: Plan, needs: Needs, seen: float, ranks: int) -> int:
     """Enough tokens a step to use the machine, few enough to make many steps."""
-    examples = max(1, needs.train // plan["context"])
+    size = needs.size(plan)
+    examples = max(1, int(needs.train / size))
     tokens = min(max(seen / needs.steps, needs.tokens_a_step), 2**19)
-    batch = max(ranks, min(examples, round(tokens / plan["context"])))
-    why = f"{batch * plan['context']:,} tokens a step use the machine well"
+    batch = max(ranks, min(examples, round(tokens / size)))
+    why = f"{batch * size:,.0f} tokens a step use the machine well"
     if seen > needs.steps * needs.tokens_a_step:
         why += f"; more would mean fewer than {needs.steps:,} steps"
     batch = int(plan.choose("batch", batch, why))
     if batch < ranks:
         raise RegardError("--batch", f"{batch} examples cannot be shared by {ranks} ranks", "give at least one a rank")
     share = -(-batch // ranks)
-    plan.choose("micro_batch", min(share, max(1, 65_536 // plan["context"])), "what one rank computes at once")
+    plan.choose("micro_batch", min(share, max(1, int(65_536 / size))), "what one rank computes at once")
     return batch

@@ -50,8 +50,11 @@ class Plan:
         """Raises RegardError for what was given and is not for this kind of data, or not for this task."""
         for name in self.given.keys() - self.choices.keys():
             of = BY_NAME[name].of
-            this = task if of in BY_NAME["task"].choices else kind
-            what = f"it is not for {this}" if of in (None, this) else f"it is for {of}, and this is {this}"
+            what = f"it is not for {kind}"
+            if of and not {kind, task} & set(of):
+                this = task if set(of) & set(BY_NAME["task"].choices) else kind
+                what = f"it is for {' and '.join(of)}, and this is {this}"
+            what = what.replace("_", " ")
             raise RegardError(BY_NAME[name].option, what, "leave it out")
 
     def __getitem__(self, name: str) -> Any:

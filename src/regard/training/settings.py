@@ -20,8 +20,8 @@ class Setting:
     low: float = 0
     high: float = 0
     choices: tuple[str, ...] = ()
-    of: str | None = None
-    """The kind of data, or the task, that it is for; None for any."""
+    of: tuple[str, ...] = ()
+    """The kinds of data, or the tasks, that it is for; () for any."""
 
     @property
     def option(self) -> str:
@@ -57,42 +57,46 @@ def _number(value: object) -> float:
         return math.nan
 
 
+LANGUAGE, TEXTS, PICTURES = ("text",), ("text", "labelled_text"), ("pictures",)
+LABELLED, UNLABELLED = ("classification",), ("distillation",)
+
 SETTINGS: tuple[Setting, ...] = (
     Setting("task", "choice", "what is asked of the data", choices=("language", "classification", "distillation")),
-    Setting("tokens", "choice", "what a token is", choices=("characters", "bpe"), of="text"),
+    Setting("tokens", "choice", "what a token is", choices=("characters", "bpe"), of=TEXTS),
     Setting(
         "vocabulary",
         "whole",
         "ids of a BPE tokenizer, the 256 bytes and the document mark included",
         257,
         1_000_000,
-        of="text",
+        of=TEXTS,
     ),
-    Setting("context", "whole", "tokens in a training window", 2, 8192, of="text"),
-    Setting("pixels", "whole", "of the shorter side that pictures are kept with", 1, 4096, of="pictures"),
-    Setting("patch", "whole", "pixels on the side of a patch", 1, 1024, of="pictures"),
-    Setting("pooling", "choice", "what the answer is read from", choices=("mean", "class"), of="pictures"),
-    Setting("registers", "whole", "learned tokens that have no pixels", 0, 64, of="pictures"),
-    Setting("flip", "choice", "whether pictures are also learnt mirrored", choices=("yes", "no"), of="pictures"),
+    Setting("context", "whole", "tokens in a training window", 2, 8192, of=TEXTS),
+    Setting("pixels", "whole", "of the shorter side that pictures are kept with", 1, 4096, of=PICTURES),
+    Setting("patch", "whole", "pixels on the side of a patch", 1, 1024, of=PICTURES),
+    Setting("pooling", "choice", "what the answer is read from", choices=("mean", "class"), of=PICTURES),
+    Setting("registers", "whole", "learned tokens that have no pixels", 0, 64, of=PICTURES),
+    Setting("flip", "choice", "whether pictures are also learnt mirrored", choices=("yes", "no"), of=PICTURES),
+    Setting("shift", "whole", "pixels at most by which a picture is moved while learning", 0, 1024, of=LABELLED),
+    Setting("label_smoothing", "number", "share of a label that is spread over all classes", 0, 0.9, of=LABELLED),
+    Setting("local_crops", "whole", "small crops of a picture beside two large ones", 0, 64, of=UNLABELLED),
+    Setting("prototypes", "whole", "groups that pictures sort themselves into", 2, 1_000_000, of=UNLABELLED),
     Setting(
-        "shift", "whole", "pixels at most by which a picture is moved while learning", 0, 1024, of="classification"
+        "teacher_temperature",
+        "number",
+        "below 0.1 the teacher is surer than the student",
+        1e-3,
+        10,
+        of=UNLABELLED,
     ),
-    Setting(
-        "label_smoothing", "number", "share of a label that is spread over all classes", 0, 0.9, of="classification"
-    ),
-    Setting("local_crops", "whole", "small crops of a picture beside two large ones", 0, 64, of="distillation"),
-    Setting("prototypes", "whole", "groups that pictures sort themselves into", 2, 1_000_000, of="distillation"),
-    Setting(
-        "teacher_temperature", "number", "below 0.1 the teacher is surer than the student", 1e-3, 10, of="distillation"
-    ),
-    Setting("temperature_warm_up", "whole", "steps in which that temperature rises", 0, 1_000_000, of="distillation"),
+    Setting("temperature_warm_up", "whole", "steps in which that temperature rises", 0, 1_000_000, of=UNLABELLED),
     Setting("width", "whole", "numbers in a token's vector", 2, 65_536),
     Setting("layers", "whole", "blocks", 1, 1000),
     Setting("heads", "whole", "attention heads in a block", 1, 1024),
     Setting("key_value_heads", "whole", "heads of keys and values, shared by the query heads in equal groups", 1, 1024),
     Setting("head_width", "whole", "numbers in a head's query and key", 2, 1024),
     Setting("feed_forward", "whole", "hidden numbers of the fully connected network", 1, 262_144),
-    Setting("tied", "choice", "whether the output matrix is the embedding table", choices=("yes", "no"), of="text"),
+    Setting("tied", "choice", "whether the output matrix is the embedding table", choices=("yes", "no"), of=LANGUAGE),
     Setting("dropout", "number", "share of each part's output set to 0 while training", 0, 0.9),
     Setting("batch", "whole", "windows in a step, over all ranks", 1, 1_000_000),
     Setting(
