@@ -16,7 +16,6 @@ from regard.looking.picture import tokens_of_patches
 from regard.looking.record import Recording, record
 from regard.model.block import RMSNorm
 from regard.model.config import AttentionConfig, FeedForwardConfig, PositionConfig, TransformerConfig
-from regard.model.position import Learned
 from regard.model.sequence import Sequence
 from regard.model.transformer import Transformer
 from regard.tokens.patches import Grid, cut
@@ -25,6 +24,7 @@ from .small import block
 
 MARK, CLASS, REGISTER, ANSWER, WIDTH = 0, 1, 2, 3, 8
 CLASSES = ("circle", "star", "<b>ring</b>")
+OUTPUT = np.random.default_rng(5).normal(size=(len(CLASSES), WIDTH))
 SHAPES = {"square": (24, 24, 8), "wide": (16, 40, 8), "tall": (40, 16, 8), "with a lost border": (19, 29, 8),
           "one patch": (8, 8, 8), "patches of one pixel": (3, 5, 1)}  # fmt: skip
 """Height and width of the picture, and a patch's side."""
@@ -86,7 +86,7 @@ def planted(
     height: int = 24, width: int = 24, patch: int = 8, *, registers: int = 1, class_token: bool = True,
     channels: int = 3, target: int | None = None, beta: float = 2.0, gain: float = 1.5,
     size: tuple[int, int] | None = None, crop: tuple[float, float, float, float] | None = None,
-    done: tuple[str, ...] = (), patch_width: int | None = None,
+    done: tuple[str, ...] = (), patch_width: int | None = None, classes: tuple[str, ...] | None = None,
 ) -> Planted:  # fmt: skip
     """target: the last but one unless given. size, crop: of the whole picture, in which it is all unless given."""
     grid, learned = Grid(height, width, patch, patch_width or patch), class_token + registers
@@ -94,26 +94,30 @@ def planted(
     pixels = np.random.default_rng(height * width).integers(0, 256, (height, width, channels), np.uint8)
     for k, (top, left, _, _) in enumerate(grid.rectangles().tolist()):
         pixels[top, left, 0] = 255 if k == aim else 0  # the first number of a patch is its mark
-    output = np.random.default_rng(5).normal(size=(len(CLASSES), WIDTH))
-    model = _model(grid, learned, channels, beta, gain, output)
+    output = OUTPUT if classes is None else np.random.default_rng(5).normal(size=(len(classes), WIDTH))
+    names = CLASSES if classes is None else classes
+    model = model_of(grid, learned, channels, beta, gain, output)
     vectors = torch.from_numpy(cut((pixels[None] / 255 - 0.5) / 0.5, grid)).float()
     tokens = torch.nn.functional.pad(vectors, (0, 0, learned, 0))
     facts = {"grid": [height, width, patch, patch_width or patch], "mean": [0.5] * channels,
              "deviation": [0.5] * channels, "size": list(size or (height, width)),
              "crop": list(crop or (0, 0, *(size or (height, width)))), "class_token": class_token,
-             "classes": list(CLASSES), "done": list(done)}  # fmt: skip
-    sequence = Sequence.whole(tokens, torch.zeros(1, learned + grid.n, 1, dtype=torch.long))
+             "classes": list(names), "done": list(done)}  # fmt: skip
+    places = torch.cat((torch.zeros(learned, 2, dtype=torch.long), torch.from_numpy(grid.positions())))
+    sequence = Sequence.whole(tokens, places[None])
     named = tokens_of_patches(grid, learned, class_token)
     recording = record(model, sequence, named, name="planted", preprocessing=facts)
     return Planted(recording, pixels, grid, learned, aim, beta, gain, output)
 
 
-def _model(grid: Grid, learned: int, channels: int, beta: float, gain: float, output: Array) -> Transformer:
+def model_of(grid: Grid, learned: int, channels: int, beta: float, gain: float, output: Array) -> Transformer:
+    """The model that reads such pictures."""
     features = grid.patch_height * grid.patch_width * channels
     config = TransformerConfig(
-        vocabulary=len(CLASSES), context=learned + grid.n, width=WIDTH, layers=2, features=features, learned=learned,
+        vocabulary=len(output), context=learned + grid.n, width=WIDTH, layers=2, features=features, learned=learned,
         attention=AttentionConfig(heads=2, key_value_heads=2, head_width=4, query_key_norm=False),
-        feed_forward=FeedForwardConfig(width=2), position=PositionConfig(kind="learned"),
+        feed_forward=FeedForwardConfig(width=2),
+        position=PositionConfig(theta=1e16),  # so that number 1 of a query or key does not turn
     )  # fmt: skip
     model, strength = Transformer(config), beta * math.sqrt(4)
     model.output.norm = nn.Identity()
@@ -121,7 +125,6 @@ def _model(grid: Grid, learned: int, channels: int, beta: float, gain: float, ou
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()
-        assert isinstance(model.position, Learned)
         embedding.projection.weight[MARK, 0] = 1
         if learned:
             embedding.learned[0, CLASS] = 1
@@ -132,8 +135,8 @@ def _model(grid: Grid, learned: int, channels: int, beta: float, gain: float, ou
             cast(RMSNorm, norm).weight.fill_(math.sqrt(1 / WIDTH + 1e-6))  # vectors of length 1 stay as they are
             for head in range(2):
                 if (layer, head) in PLANTED:
-                    attention.query.weight.view(2, 4, WIDTH)[head, 0, CLASS] = strength
-                attention.key.weight.view(2, 4, WIDTH)[head, 0, MARK] = 1
+                    attention.query.weight.view(2, 4, WIDTH)[head, 1, CLASS] = strength
+                attention.key.weight.view(2, 4, WIDTH)[head, 1, MARK] = 1
                 if layer == 1:
                     attention.value.weight.view(2, 4, WIDTH)[head, 0, MARK] = 1
                     attention.output.weight.view(WIDTH, 2, 4)[ANSWER, head, 0] = gain

@@ -24,7 +24,9 @@ def written_out(recording: Recording, layer: int, i: int) -> np.ndarray:
     return np.asarray(mass)
 
 
-@pytest.mark.parametrize("recording", [planted(registers=2).recording, look(build(), text(11))], ids=["a picture", "a text"])
+@pytest.mark.parametrize(
+    "recording", [planted(registers=2).recording, look(build(), text(11))], ids=["a picture", "a text"]
+)
 def test_each_row_is_what_following_the_mass_gives_and_sums_to_1(recording: Recording) -> None:
     for layer in range(recording.layers):
         found = rollout(recording, layer)

@@ -41,8 +41,8 @@ class Heard:
             self.said[content["id"]] = content.get("refused") if buffers is None else b"".join(buffers)
             self.came.notify_all()
 
-    def ask(self, **question: Any) -> Any:
-        self.widget._heard(self.widget, question, [])
+    def ask(self, *buffers: bytes, **question: Any) -> Any:
+        self.widget._heard(self.widget, question, [memoryview(one) for one in buffers])
         with self.came:
             assert self.came.wait_for(lambda: question["id"] in self.said, WAIT)
             return self.said.pop(question["id"])
