@@ -152,7 +152,7 @@ def told(studio: Studio, path: str, fields: dict[str, Any]) -> bytes:
 
 def test_a_run_that_looked_can_look_again_and_what_it_cut_is_told() -> None:
     class Run:
-        takes = "text"
+        takes, says = "text", True
         facts = {"run": "named"}  # noqa: RUF012
 
         def __init__(self) -> None:
