@@ -66,6 +66,9 @@ def test_boxes_reach_every_pixel_evenly_in_size_and_place() -> None:
     share = box[:, 2] * box[:, 3] / 1600
     assert share.mean() == pytest.approx(0.5, abs=0.03)
     assert share.std() == pytest.approx(0.8 / 12**0.5, abs=0.03)
+    stretch = np.log(box[:, 2] / box[:, 3])[share < 0.5]  # larger ones meet the border
+    assert stretch.std() == pytest.approx(2 * np.log(4 / 3) / 12**0.5, abs=0.03)
+    assert stretch.mean() == pytest.approx(0, abs=0.02)
     room = (40 - box[:, 2:]).clip(min=1)
     assert ((box[:, :2] / room)[room > 8]).mean() == pytest.approx(0.5, abs=0.02)
     assert (box[:, :2] == 0).any()

@@ -31,17 +31,17 @@ CONFIG = TransformerConfig(
 )  # fmt: skip
 
 
-def distillation(classes: int = 3, count: int = 40, **changed: Any) -> Distillation:
-    """Pictures whose class can be seen, of 12 x 16 pixels in patches of 4."""
+def distillation(classes: int = 3, count: int = 40, seen: int = 120, **changed: Any) -> Distillation:
+    """Pictures of 12 x 16 pixels in patches of 4, of which a column tells the class by so much."""
     rng = np.random.default_rng(0)
     labels = np.arange(count) % max(classes, 1) if classes else np.full(count, -1)
     pixels = rng.integers(0, 100, (count, 12, 16, 3), dtype=np.uint8)
-    pixels[np.arange(count), :, :, np.maximum(labels, 0)] += 120
+    pixels[np.arange(count), :, :, np.maximum(labels, 0)] += np.uint8(seen)
     chopper = Chopper(12, 16, 3, 4, 1, True, (0.3, 0.3, 0.3), (0.2, 0.2, 0.2))
     settings = {**SETTINGS, **changed}
-    train = PictureExamples(pixels, labels, np.arange(30), chopper)
+    train = PictureExamples(pixels, labels, np.arange(3 * count // 4), chopper)
     views = views_of(chopper, int(settings["local_crops"]), True)
-    parts = Parts(train, replace(train, rows=np.arange(30, count)), [*"abc"][:classes], views)
+    parts = Parts(train, replace(train, rows=np.arange(3 * count // 4, count)), [*"abc"][:classes], views)
     return Distillation(parts, Ranks(), settings, lambda chosen: CONFIG)
 
 
@@ -129,6 +129,15 @@ def test_no_gradient_reaches_the_teacher_nor_its_centre() -> None:
     assert all(p.grad is None and not p.requires_grad for p in made.average.model.parameters())
     without = {name for name, p in made.model.named_parameters() if p.grad is None}
     assert without == {"centre", "steps"}
+    target = task.said(made.average.model, made.average.model(batch[0])).detach().view(2, 6, K)
+    with_own_teacher = [
+        torch.autograd.grad(total, made.model.get_parameter("head.inner.weight"))[0]
+        for total in (
+            task.loss(made.model, batch, made.model)[0],
+            disagreement(target, made.model(*batch, frozen=True).view(5, 6, K)),
+        )
+    ]
+    torch.testing.assert_close(*with_own_teacher)  # what a network teaches itself is no reason to change
     before = copy.deepcopy(made.average.model.state_dict())
     task.loss(made.model, batch, made.average.model)
     assert all(torch.equal(p, before[name]) for name, p in made.average.model.named_parameters())
@@ -237,16 +246,28 @@ def test_first_weights_depend_on_the_seed_alone() -> None:
     assert not torch.equal(one.get_parameter("head.prototypes"), third.get_parameter("head.prototypes"))
 
 
-def test_a_copy_of_the_features_is_what_the_scores_are_made_of() -> None:
-    task = distillation()
+def test_scores_stand_beside_the_same_network_untrained_and_the_pixels() -> None:
+    task = distillation(count=400, seen=10)
     made = learner(task).average.model
     assert isinstance(made, Distiller)
     scores = task.evaluate(made)
     json.dumps(scores)
     assert set(scores["baselines"]) == {"untrained", "pixels"}
     assert scores["baselines"]["untrained"] == {name: scores[name] for name in ("knn", "linear")}  # it is untrained
-    assert scores["baselines"]["pixels"]["knn"] == 1.0  # one look at the colours is enough
-    assert scores["examples"] == 10
+    assert 0.4 < scores["knn"] < 0.9  # neither by chance nor too easy to tell networks apart
+    assert scores["baselines"]["pixels"]["linear"] > 0.9
+    assert scores["examples"] == 100
+    other = learner(distillation(count=400, seen=10, seed=6)).average.model
+    assert isinstance(other, Distiller)
+    again = task.evaluate(other)
+    assert again["baselines"] == scores["baselines"]
+    assert again["knn"] != scores["knn"]
+
+
+def test_features_are_the_class_token_after_the_last_norm() -> None:
+    task = distillation()
+    made = learner(task).average.model
+    assert isinstance(made, Distiller)
     features = task.features(made, task.held_out)
     tokens, _ = task.held_out.plain(0, 10, torch.device("cpu"))
     with torch.inference_mode():
@@ -256,14 +277,16 @@ def test_a_copy_of_the_features_is_what_the_scores_are_made_of() -> None:
 
 
 def test_pictures_of_which_training_has_copies_are_also_left_out() -> None:
-    task = distillation()
+    task = distillation(count=400, seen=10)
     made = learner(task).average.model
     assert isinstance(made, Distiller)
-    copied = np.zeros(10, bool)
-    copied[:4] = True
+    copied = np.zeros(100, bool)
+    copied[::3] = True
     scores = task.evaluate_on(made, task.held_out, copied)
-    assert scores["without_copies"]["examples"] == 6
-    assert scores["without_copies"]["knn"] == task.evaluate_on(made, task.held_out.some(~copied))["knn"]
+    others = task.evaluate_on(made, task.held_out.some(~copied))
+    assert scores["without_copies"] == {name: others[name] for name in ("knn", "linear", "examples")}
+    assert scores["without_copies"]["examples"] == 66
+    assert scores["knn"] != others["knn"]
 
 
 def test_without_labels_the_teachers_figures_are_all() -> None:
