@@ -57,6 +57,7 @@ def answers(page: Path) -> dict[str, dict[str, dict[str, object]]]:
 def test_other_files_are_surveyed_instead(loaded: regard.Run, tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text(TEXT[::-1] * 3)
     found = loaded.survey(tmp_path / "other.txt", windows=4)
+    assert found.windows.source == "other.txt"
     assert found.windows.tokens == len(TEXT * 3) + 1  # and the document mark
     assert found.windows.text(3) in TEXT[::-1] * 3
     with pytest.raises(regard.RegardError, match="is not there"):

@@ -14,7 +14,7 @@ from regard.errors import RegardError, counted
 from regard.looking.generated import compared
 from regard.looking.kept import LONGEST
 from regard.looking.record import Recording, Tokens, record
-from regard.looking.survey import SIZE, WINDOWS, Surveying, choose
+from regard.looking.survey import HELD_OUT, SIZE, WINDOWS, Surveying, choose
 from regard.model.sequence import Sequence as Places
 from regard.model.transformer import Transformer
 
@@ -169,9 +169,10 @@ def how_of(sampling: "Sampling") -> dict[str, Any]:
 
 
 def surveying(
-    run: Any, read: "Callable[[], np.ndarray] | None" = None, windows: int = WINDOWS, seed: int = 0
+    run: Any, read: "Callable[[], np.ndarray] | None" = None, windows: int = WINDOWS, seed: int = 0,
+    source: str = HELD_OUT,
 ) -> Surveying:  # fmt: skip
-    """The beginning of a survey. read: the tokens of other texts, instead of those that the run held out.
+    """The beginning of a survey. read: the tokens of other texts, called `source`, instead of those held out.
 
     Raises RegardError where there are no such tokens, or too few.
     """
@@ -186,7 +187,8 @@ def surveying(
             raise RegardError(run.facts["run"], "its held-out text is not there", do)
         tokens = opened[0]["held_out"]
     size = min(run.context, SIZE)
-    return Surveying(run.model, choose(tokens, run.tokenizer, windows=windows, size=size, seed=seed))
+    return Surveying(run.model, choose(tokens, run.tokenizer, windows=windows, size=size, seed=seed,
+                                        source=source))  # fmt: skip
 
 
 def check_kind(is_picture: bool, tour: bool, query: str | None) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regard.data import shipped
-from regard.errors import RegardError
+from regard.errors import RegardError, printable
 from regard.trained import Run
 
 if TYPE_CHECKING:
@@ -114,9 +114,11 @@ class TextRun(Run):
         A window is as long as the context, and 256 tokens at most. Raises RegardError where there is no such text.
         """
         from regard.look import surveying
+        from regard.looking.survey import HELD_OUT
 
         read = (lambda: self._tokens_of(paths, encoding, skip_bad, text_key)) if paths else None
-        self.surveyed = surveying(self, read, windows, seed).survey()
+        source = printable(", ".join(Path(path).name for path in paths)) or HELD_OUT
+        self.surveyed = surveying(self, read, windows, seed, source).survey()
         return self.surveyed
 
     def evaluate(self, *paths: str | Path, encoding: str | None = None, skip_bad: bool = False,

@@ -1,5 +1,6 @@
 """Representations on a basis of each layer or one for all, centred or not: what is drawn, said, stored and saved."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -83,3 +84,19 @@ def test_heads_have_no_directions_in_common(stored: str, proven: Recording, open
     go(page, view="space", layer=1, head=2, space="key", basis="all")
     expect(page.locator(".space-left p").first).to_contain_text("of the variance")
     expect(page.locator(".view.space > p.quiet")).to_contain_text("Heads have no basis in common")
+
+
+def test_what_is_drawn_and_what_is_said_of_it_never_differ_while_others_are_awaited(live: str, open_page: Open) -> None:
+    """Neighbours that come before the points of another basis draw nothing, and no notice stays."""
+    page = open_page(live)
+    page.evaluate("location.hash = 'view=space&position=1'")
+    page.locator(".space-chosen table").wait_for()
+    page.route(re.compile(r"/space/.*/raw$"), lambda route: (page.wait_for_timeout(600), route.continue_()))
+    page.get_by_label("centred").select_option("no")
+    page.locator(".space-left canvas").first.focus()
+    page.keyboard.press("ArrowRight")  # another token's neighbours are asked for meanwhile
+    said = page.locator(".space-left").inner_text()
+    assert ("sum of squares" in said) == ("the cross is zero" in said)
+    page.get_by_text("the cross is zero").wait_for()
+    assert "sum of squares" in page.locator(".space-left").inner_text()
+    assert page.get_by_text("try again").count() == 0

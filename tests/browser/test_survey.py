@@ -75,7 +75,7 @@ def live() -> Iterator[str]:
 
 def held_out(page: Page) -> None:
     """Until the numbers are those of held-out text."""
-    expect(page.locator(".view.heads")).to_contain_text("held-out tokens (seed", timeout=SOON)
+    expect(page.locator(".view.heads")).to_contain_text("tokens of held-out text (seed", timeout=SOON)
     page.locator(".survey tr[data-window]").first.wait_for()
 
 
@@ -124,7 +124,7 @@ def test_every_number_is_the_surveys_and_the_switch_leads_back(live: str, survey
             spread = chosen.locator("span.number").get_attribute("data-value")
             assert same(spread, survey.spread(name)[1, 0])
             assert chosen.inner_text().endswith(f"({survey.count(name)[1, 0]})")
-        assert page.locator(".heads-line, .view.heads .row", has_text="held-out tokens").locator(".derived").count()
+        assert page.locator(".heads-line, .view.heads .row", has_text="tokens of held-out text").locator(".derived").count()
         page.reload()
         held_out(page)
     page.get_by_role("button", name="this text").click()
@@ -210,7 +210,11 @@ def test_what_is_saved_are_the_surveys_numbers(live: str, survey: Survey, open_p
         page.click("[data-save=csv]")
     rows = list(csv.reader(io.StringIO(Path(download.value.path()).read_text(), newline="")))
     facts = " ".join(row[0] for row in rows if row[0].startswith("# "))
-    assert re.search(rf"means over {COUNT} windows of {PLACES} held-out tokens \(seed 2\)", facts)
+    assert re.search(rf"means over {COUNT} windows of {PLACES} tokens of held-out text \(seed 2\)", facts)
+    assert survey.windows.digest in facts
+    assert "no: the badge is of this text's recording" in facts  # the numbers are of other recordings
+    assert "none: the pictures are of the recorded run, the numbers of others" in facts
+    assert "--save" not in next(line for line in facts.splitlines() if "command:" in line)
     names, *lines = [row for row in rows if not row[0].startswith("# ")]
     for line in lines:
         one = dict(zip(names, line, strict=True))

@@ -7,9 +7,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from regard.looking.checkpoint import attention_of
 from regard.looking.kept import Call
 from regard.looking.sweep import Sums
+from regard.model.mask import Mask
 from regard.model.transformer import Transformer
 
 FEW = 20
@@ -60,11 +64,22 @@ def measure(call: Call, model: Transformer | None, swept: Callable[[int], Sums])
     return found
 
 
+def with_choice(mask: Mask) -> Tensor:
+    """(n,) whether a row may look at more than one key."""
+    if mask.kind == "mixed":
+        return mask.matrix()[0].sum(dim=-1) > 1
+    return torch.arange(mask.n) > 0 if mask.kind == "causal" else torch.full((mask.n,), mask.m > 1)
+
+
 def output_lengths(call: Call, model: Transformer | None) -> list[float]:
-    """Mean length of each head's output after its part of the output matrix, |o_i W_O^h|; NaN without the model."""
+    """Mean length of each head's output after its part of the output matrix, |o_i W_O^h|, over rows with a choice.
+
+    NaN without the model, and without such a row.
+    """
     if model is None:
         return [math.nan] * call.heads
+    rows = with_choice(call.mask)
     d = call.out.shape[-1]
     matrix = attention_of(model, call.site, call.layer).output.weight.detach().cpu().float()  # (width, heads * d)
     added = [out.float() @ matrix[:, h * d : (h + 1) * d].T for h, out in enumerate(call.out)]  # each (n, width)
-    return [float(x.square().sum(dim=-1).sqrt().mean()) for x in added]
+    return [float(x[rows].square().sum(dim=-1).sqrt().mean()) for x in added]

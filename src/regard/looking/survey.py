@@ -3,6 +3,7 @@
 Shapes: windows; layers; heads; size tokens of a window.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -39,6 +40,10 @@ class Windows:
     tokens: int
     """Of the whole text."""
     seed: int
+    source: str
+    """What the text is called."""
+    digest: str
+    """SHA-256 of its tokens (64-bit, little-endian), 16 hexadecimal digits."""
 
     def __len__(self) -> int:
         return len(self.named)
@@ -52,8 +57,12 @@ class Windows:
         return b"".join(self.named[window].raw).decode(errors="ignore")
 
 
+HELD_OUT = "held-out text"
+
+
 def choose(
-    tokens: Array, tokenizer: Tokenizer, *, windows: int = WINDOWS, size: int = SIZE, seed: int = 0
+    tokens: Array, tokenizer: Tokenizer, *, windows: int = WINDOWS, size: int = SIZE, seed: int = 0,
+    source: str = HELD_OUT,
 ) -> Windows:  # fmt: skip
     """The text in as many equal parts as there are windows, and one at a random place in each.
 
@@ -72,7 +81,8 @@ def choose(
     edges = pairwise(part * len(tokens) // count for part in range(count + 1))
     starts = tuple(int(generator.integers(begin, end - size, endpoint=True)) for begin, end in edges)
     named = tuple(Tokens.of_text(tokens[at : at + size].tolist(), tokenizer) for at in starts)
-    return Windows(named, starts, len(tokens), seed)
+    digest = hashlib.sha256(np.asarray(tokens).astype("<i8").tobytes()).hexdigest()[:16]
+    return Windows(named, starts, len(tokens), seed, source, digest)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def survey(recording: Recording) -> dict[str, Any]:
                 for layer in range(layers)]  # fmt: skip
 
     return {
-        "size": windows.size, "tokens": windows.tokens, "seed": windows.seed,
+        **{name: getattr(windows, name) for name in ("size", "tokens", "seed", "source", "digest")},
         **{part: of_heads(part) for part in ("mean", "spread", "count")},
         "windows": [{"start": windows.starts[k], "text": windows.text(k), "labels": beginning(windows.named[k])}
                     for k in range(len(windows))],

@@ -113,10 +113,11 @@ async function saveFacts(page, slice) {
 function saveAgain(page) {
   const now = page.state.get(), {name, generated} = page.facts, text = generated?.prompt ?? page.facts.text, known = /^\w[\w.-]*$/.test(name);
   const view = now.view === "matrix" && now.what !== "weights" ? "" : now.view; // of a matrix only weights are drawn there
-  const what = page.facts.picture ? "--save page.html" : {heads: "--save heads.svg", matrix: `--head ${now.layer}.${now.head} --save head.svg`}[view] ?? "--save page.html";
+  const elsewhere = now.view === "heads" && now.numbers; // held-out text: measured on the live page, at the address
+  const what = elsewhere ? "" : page.facts.picture ? "--save page.html" : {heads: "--save heads.svg", matrix: `--head ${now.layer}.${now.head} --save head.svg`}[view] ?? "--save page.html";
   const run = known ? `runs/${name}` : "RUN", said = Object.entries(generated?.sampling ?? {}).flatMap(([option, value]) => [`--${option.replaceAll("_", "-")}`, value]);
   const asked = page.facts.picture ? ["PICTURE"] : [...(text.startsWith("-") ? ["--"] : []), saveQuoted(text)]; // its file's name was not kept
-  const command = ["regard look", run, what, ...said, ...asked].join(" ");
+  const command = ["regard look", run, what, ...said, ...asked].filter(Boolean).join(" ");
   return {command, address: writeState({...now, key: ""})};
 }
 

@@ -35,7 +35,7 @@ export async function headsSlice(page, {site, zoom, order, across, numbers, over
   const few = sliceColumn("few", found.map((one) => Number(one.few))), missing = found.filter(({tile}) => !tile).length;
   return {
     name: "heads", title: name || "What each head looks at", under: [counted(layers, "layer"), "of", `${counted(heads, "head")},`, counted(n, "token")].join(" "),
-    facts: {cell}, scale: "weights", empty: "there is no such number for this head",
+    facts: {cell, ...(over && {numbers: over.facts.numbers})}, edits: over?.facts.edits, scale: "weights", empty: "there is no such number for this head",
     words: [`Rows look, columns are looked at: a cell is ${cell}. ${over?.words ?? "Numbers are means over this text's rows"} ` +
       "that may look at more than one key (Derived); few, or *: induction over fewer than 20 rows." +
       (missing ? ` The pictures of ${counted(missing, "head")} are not in this saved page.` : "")],

@@ -80,7 +80,7 @@ export function spaceView(place, page) {
     if (now.at < 0 || path === nearOf) neighbours.forget();
     else neighbours.ask(() => page.ask.json(path), (answer) => {
       [near, nearOf] = [answer, path];
-      draw();
+      if (shown === spaceNow(page).path) draw(); // else the points that are awaited draw it, too
     });
   }
 
@@ -97,7 +97,10 @@ export function spaceView(place, page) {
     if (shown === path) {
       points.forget();
       then();
-    } else points.ask(() => page.ask.json(path), (answer) => {
+      return;
+    }
+    neighbours.forget();
+    points.ask(() => page.ask.json(path), (answer) => {
       [found, shown, title] = [answer, path, controls.title()];
       then();
     }, found ? "" : "Measuring the vectors of this layer …");
@@ -165,7 +168,7 @@ function spaceAxes(title, {one, raw}, {explained, overall}) {
   const direction = (k) => [`direction ${k + 1}, `, digits(explained[k], percent), ` of ${what}`,
     ...(one ? [" (", digits(overall[k], percent), " of all layers')"] : [])];
   return [`${title}. Across: `, ...direction(0), ". Up: ", ...direction(1),
-    `. Equal lengths both ways; the cross is ${raw ? "zero" : one ? "the mean of all layers, where it is in sight" : "the mean"}.`];
+    `. Equal lengths both ways; the cross is ${raw ? "zero" : one ? "the mean of all layers" : "the mean"}${raw || one ? ", where it is in sight" : ""}.`];
 }
 
 function spaceFew(facts, {x, y, norms}) {

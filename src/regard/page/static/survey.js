@@ -47,6 +47,7 @@ export function surveyPanel(page, {place, numbers, changed}) {
       const answer = await ask.json(`${page.key}/survey`, signal);
       if (signal.aborted) return;
       found = answer;
+      buttons[1].textContent = found.source; // a text that was named in Python is called by its name
       page.say("Numbers of held-out text");
       changed();
       windows.update(found, ...chosen);
@@ -63,7 +64,7 @@ export function surveyPanel(page, {place, numbers, changed}) {
   }
 
   const words = () => (!shown() ? "Numbers are means over this text's rows" : `Numbers are means over ` +
-    `${found.windows.length} windows of ${found.size} held-out tokens (seed ${found.seed}), in each over its rows`);
+    `${found.windows.length} windows of ${found.size} tokens of ${found.source} (seed ${found.seed}), in each over its rows`);
   const means = (cell) => shown() && ofHead("mean", cell);
 
   return {
@@ -73,7 +74,7 @@ export function surveyPanel(page, {place, numbers, changed}) {
       "their number. Pictures are of this text." : ""],
     beside: (cell, name) => (shown() ?
       [element("span", {}, "± ", digits(ofHead("spread", cell)[name]), ` (${ofHead("count", cell)[name]})`)] : []),
-    over: () => shown() && {means, words: words(), columns: numbers.flatMap(([name]) =>
+    over: () => shown() && {means, words: words(), facts: surveyFacts(found), columns: numbers.flatMap(([name]) =>
       ["spread", "count"].map((part) => [`${name} ${part}`, (cell) => ofHead(part, cell)[name]]))},
     /** sort: what the heads are sorted by, which is also what windows are listed by unless that is chosen. */
     update({layer, head, numbers: given, windows: by}, sort) {
@@ -113,8 +114,8 @@ function surveyWindows(page, numbers) {
       drawn = "";
       update(survey, layer, head, by);
     };
-    const {tokens, seed, windows: {length}} = survey, words = select.selectedOptions[0].text;
-    fill(title, `Layer ${layer}, head ${head}: windows of held-out text`);
+    const {tokens, seed, source, windows: {length}} = survey, words = select.selectedOptions[0].text;
+    fill(title, `Layer ${layer}, head ${head}: windows of ${source}`);
     fill(about, `One lies at a random place in each of ${length} equal parts of ${tokens.toLocaleString("en")} ` +
       `tokens (seed ${seed}). Numbers are means over a window's rows `, surveyDerived(),
     by === "induction" ? "; * fewer than 20. " : ". ", page.ask.live ? SURVEY_OPENED : "");
@@ -125,6 +126,12 @@ function surveyWindows(page, numbers) {
     });
   }
   return {node, update, forget: asked.forget};
+}
+
+/** What is said of its numbers in a file: they are of other recordings than the pictures. */
+function surveyFacts({windows: {length}, size, tokens, source, digest, seed}) {
+  const numbers = {of: source, tokens, digest, windows: length, size, seed, proven: "no: the badge is of this text's recording, so of the pictures"};
+  return {numbers, edits: "none: the pictures are of the recorded run, the numbers of others, none of them edited"};
 }
 
 function surveyTable(page, {windows, size}, words, caption, rows) {
