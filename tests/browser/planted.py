@@ -6,7 +6,7 @@ Shapes: n tokens; words of the planted models' vocabulary.
 import math
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -87,12 +87,17 @@ def log_p(logits: Array, ids: tuple[int, ...] = IDS) -> Array:
     return found[np.arange(len(ids) - 1), list(ids[1:])]
 
 
+def page_with(recording: Recording) -> AbstractContextManager[str]:
+    """The address of a live page that shows it."""
+    return served(Studio(None, recording, "planted", proves=False))
+
+
 @contextmanager
-def page_with(recording: Recording) -> Iterator[str]:
-    """The address of a live page that shows it, served from a thread of this process."""
+def served(studio: Studio) -> Iterator[str]:
+    """The address of its page, served from a thread of this process."""
     with bind("127.0.0.1", 0) as listening:
         port = listening.getsockname()[1]
-        server = server_of(Studio(None, recording, "planted", proves=False), "127.0.0.1", port, TOKEN)
+        server = server_of(studio, "127.0.0.1", port, TOKEN)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{port}/#token={TOKEN}"

@@ -91,7 +91,7 @@ function lookerOf(page, open, shell) {
         page.ask.post("look", {text, client, number: mine}));
       if (mine !== number) return;
       if (!(await open(found.key, true))) return; // and going there in the address, below, asks for nothing more
-      const replace = Date.now() - last < RETYPING;
+      const replace = text !== undefined && Date.now() - last < RETYPING; // another picture is a step of its own
       last = Date.now();
       page.state.set({key: found.key, text, row: -1, column: -1, position: undefined,
         from: undefined, zoom: undefined, left: undefined, top: undefined, box: undefined}, {replace});

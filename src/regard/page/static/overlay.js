@@ -50,7 +50,7 @@ export function overlayView(place, page) {
 
   /** A number that stands in the address, but not where it is the usual one: [show(number), label]. */
   function slider(name, words, more) {
-    const input = element("input", {type: "range", ...more,
+    const input = element("input", {type: "range", "aria-label": words, ...more,
       oninput: () => state.set({[name]: input.value === more.value ? "" : input.value}, {replace: true})});
     const said = element("span", {class: "number"}), show = (value) => fill(said, String(input.value = value));
     return [show, element("label", {class: "small overlay-slide"}, `${words} `, input, said)];
@@ -138,8 +138,8 @@ export function overlayView(place, page) {
   function tell() {
     const {at, reverse, layer, mixed} = now, weights = own();
     tellHeads();
+    for (const part of [told, boxed, table, status]) fill(part);
     if (!weights) {
-      for (const part of [told, boxed, table]) fill(part);
       fill(status, "This head is not in the saved page: choose one that is.");
       return stage.show({pixels: shown.pixels, values: [], share: 0, at: -1, box: ""});
     }
