@@ -82,7 +82,7 @@ def test_predicting_names_the_classes_with_probabilities(call: Call, pictures: P
     assert len(lines) == 3
     several = call("predict", pictures / "runs" / "photos", "new.png", "none.png")
     assert (several.code, "new.png: red" in several.out, "none.png" in several.err) == (2, True, True)
-    assert "--temperature: it is for a run on text" in call(
+    assert "--temperature: it is for a run that goes on with texts" in call(
         "predict", pictures / "runs" / "photos", "new.png", "--temperature=1").err  # fmt: skip
 
 
@@ -133,7 +133,7 @@ def test_the_same_command_gives_the_same_bits(call: Call, pictures: Path, tmp_pa
 def test_what_belongs_to_text_is_refused_for_pictures_and_the_other_way_round(
     call: Call, pictures: Path, tmp_path: Path
 ) -> None:
-    assert "--vocabulary: it is for text, and this is pictures" in call(
+    assert "--vocabulary: it is for text and labelled text, and this is pictures" in call(
         "train", pictures / "photos", "--steps=1", "--vocabulary=300").err  # fmt: skip
     assert not (tmp_path / "runs").exists()
     (tmp_path / "words.txt").write_text("So wise so young. " * 100)

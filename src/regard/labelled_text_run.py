@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from regard.errors import Notice, RegardError
+from regard.errors import Notice, RegardError, printable
 from regard.trained import Run
 
 if TYPE_CHECKING:
@@ -86,9 +86,12 @@ class LabelledTextRun(Run):
         from regard.tasks.texts import side_by_side
 
         ids = self._encode(text)
-        recording = record(self.model, side_by_side([ids]), Tokens.of_text(ids, self.tokenizer), name=self.facts["run"],
-                           seed=self.facts["seed"], truth=torch.full((len(ids),), -1))  # fmt: skip
-        found = Look(recording.kept, self.model, label=self.classes.__getitem__)
+        recording = record(
+            self.model, side_by_side([ids]), Tokens.of_text(ids, self.tokenizer), truth=torch.full((len(ids),), -1),
+            name=self.facts["run"], seed=self.facts["seed"],
+            preprocessing={"classes": [printable(name) for name in self.classes]},
+        )  # fmt: skip
+        found = Look(recording.kept, self.model)
         found.run = self
         return found
 

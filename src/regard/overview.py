@@ -10,7 +10,9 @@ from regard import files
 from regard.errors import RegardError
 from regard.training.folders import DATA, LOG, is_finished
 
-COUNTS = ("documents", "characters", "train_characters", "held_out_characters", "pictures", "held_out")
+THINGS = ("pictures", "texts", "sounds")
+"""What is counted one by one; a corpus is counted in characters."""
+COUNTS = ("documents", "characters", "train_characters", "held_out_characters", *THINGS, "held_out")
 """Of data.json."""
 
 

@@ -110,11 +110,11 @@ def task_of(kind: str, name: str | None = None) -> Any:
     """The task's class, from the visible table in tasks/__init__.py: what data of this kind are usually asked, unless
     another is named. Raises RegardError for one that cannot be asked of them.
     """
-    known = TASKS[kind]
+    known, data = TASKS[kind], kind.replace("_", " ")
     name = next(iter(known)) if name is None else name
     if name not in known:
         do = f"give {' or '.join(known)}, or leave it out"
-        raise RegardError("--task", f"{name} cannot be asked of {kind}", do)
+        raise RegardError("--task", f"{name} cannot be asked of {data}", do)
     return import_module(known[name]).TASK
 
 
@@ -221,7 +221,7 @@ class Leader:
         self.terminal.line(source.summary())
         base = self.load(request.base) if request.base else None
         task, plan = task_of(source.kind, request.task), Plan(request.settings)
-        plan.choose("task", task.name, f"what is asked of {source.kind} where no task is given")
+        plan.choose("task", task.name, f"what is asked of {source.kind.replace('_', ' ')} where no task is given")
         plan.choose("seed", 0, "any number; another one gives other first weights and another order")
         seconds = None if request.minutes is None else 60 * request.minutes
         budget = Budget(request.steps, seconds, request.began, self.ranks.count, self.ranks.device.type)

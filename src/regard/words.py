@@ -10,6 +10,7 @@ from textwrap import wrap
 from typing import Any
 
 from regard.errors import counted, printable
+from regard.overview import THINGS
 
 Known = Mapping[str, Any]
 """What `info` knows of a run."""
@@ -132,13 +133,16 @@ def nats_text(scores: Known, what: str) -> str:
     ])  # fmt: skip
 
 
+EXAMPLES = {"text": ('"your words"', "heads"), "picture": ("picture.jpg", "maps"), "sound": ("sound.wav", "maps")}
+"""What a run may be asked about, by what it takes; and what is drawn of it."""
+
+
 def trained_text(run: Any, known: Known, sample: str) -> str:
     """What a training ends with: scores, a sample, and what can be done next."""
     path = shell(run.path)
-    language = run.facts["task"] == "language"
-    asked = [f'predict {path} "your words"', f'look {path} "your words" --save heads.svg'] if language else [
-        f"predict {path} picture.jpg", f"look {path} picture.jpg --save maps.svg"]  # fmt: skip
-    if not {"accuracy", "knn"} & known["scores"].keys() and not language:
+    given, drawn = EXAMPLES[run.takes]
+    asked = [f"predict {path} {given}", f"look {path} {given} --save {drawn}.svg"]
+    if not {"accuracy", "knn"} & known["scores"].keys() and not run.says:
         asked = asked[1:]  # without labels it knows no classes
     length = "steps" if known["steps"] is not None else "minutes"
     lines = [wrap(printable(line), width() - 2) or [""] for line in sample.strip().split("\n")]
@@ -158,17 +162,17 @@ def speed_text(known: Known) -> str:
 
 
 LIKELIEST = 5
-"""Classes that are told of a picture."""
+"""Classes that are told of one text, picture or sound."""
 
 
-def classes_text(picture: str | None, found: Sequence[tuple[str, float]]) -> str:
-    """Of one picture a line a class; of several (picture: which) a line a picture. The rest's probability is summed."""
+def classes_text(given: str | None, found: Sequence[tuple[str, float]]) -> str:
+    """Of one a line a class; of several (given: which) a line each. The rest's probability is summed."""
     told, rest = found[:LIKELIEST], found[LIKELIEST:]
     rows = [*told, (f"the other {len(rest):,}", sum(p for _, p in rest))] if len(rest) > 1 else found
-    if picture is None:
+    if given is None:
         return "\n".join(table([[f"{p:.4f}", printable(name)] for name, p in rows]))
     named = ", ".join(f"{printable(name)} {p:.4f}" for name, p in told)
-    return "\n".join(wrap(f"{printable(picture)}: {named}", width()))
+    return "\n".join(wrap(f"{printable(given)}: {named}", width()))
 
 
 def exported_text(result: Known) -> str:
@@ -203,8 +207,9 @@ def _facts(known: Known) -> list[tuple[str, str]]:
     outputs = {"language": "tokens", "classification": "classes"}.get(known["task"], "features")
     sizes = [f"width {made['width']}", f"{made['vocabulary']:,} {outputs}", numbers]
     saved = known["checkpoints"]
-    if read["pictures"]:
-        size = f"{counted(read['pictures'], 'picture')}, {read['held_out']:,} held out"
+    things = next((name for name in THINGS if read[name]), None)
+    if things is not None:
+        size = f"{counted(read[things], things.removesuffix('s'))}, {read['held_out']:,} held out"
     else:
         size = f"{counted(read['characters'], 'character')} in {counted(read['documents'], 'document')}, "
         size += f"{read['held_out_characters']:,} held out"

@@ -4,10 +4,10 @@
 stream. 4. What lies in /proc or /sys is refused. 5. A folder is walked. 6. What is no regular file is refused. 7. If
 more of the files are pictures, or archives or arrays of them, than are not, they are pictures (picture_vote.py); what
 comes in a stream never is. 8. If more of the files are tables (.csv, .tsv, .jsonl) whose first line has the columns
-text and label than are not, they are labelled texts, unless another task than classification is asked. 9. Where
-classification is asked, all else is labelled texts, too: .txt files in a folder for each class. 10. Files named .jsonl
-or .ndjson are rows with a text each. 11. Any other file is one text, unless its first bytes say that it is something
-else (sniff.py): then it is refused, or skipped and counted inside a folder.
+text and label than are not, they are labelled texts, unless language is asked. 9. Where classification is asked, all
+else is labelled texts, too: .txt files in a folder for each class. 10. Files named .jsonl or .ndjson are rows with a
+text each. 11. Any other file is one text, unless its first bytes say that it is something else (sniff.py): then it is
+refused, or skipped and counted inside a folder.
 """
 
 import json
@@ -38,7 +38,7 @@ __all__ = ["Source", "open_source", "spool_stdin"]
 
 Source = TextSource | PictureSource | LabelledTextSource
 
-CLASSIFICATION = "classification"
+LANGUAGE, CLASSIFICATION = "language", "classification"
 _NO_DATA = ("/proc", "/sys")
 
 
@@ -75,7 +75,7 @@ def open_source(
             kind = picture_kind(walk.entries)
             if kind is not None:
                 return open_pictures(kind, opening.roots, asked)
-            if task == CLASSIFICATION or (task is None and are_tables(walk.entries, reading)):
+            if task == CLASSIFICATION or (task != LANGUAGE and are_tables(walk.entries, reading)):
                 return open_labelled_texts(opening.roots, reading, asked)
         elif task == CLASSIFICATION:
             raise RegardError(shown, "what comes in a stream has no labels", WANTED)
