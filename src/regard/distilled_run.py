@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 class DistilledRun(PictureRun):
     """`model` is the transformer alone; the head, which only learning needs, is read for scores."""
 
+    answers = False
+
     @property
     def outputs(self) -> list[str]:
         """What comes out of a position is for the head, and has no meaning of its own."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 class PictureRun(Run):
     takes = "picture"
+    answers = True
+    """Whether what comes out of the model are scores of classes."""
 
     @cached_property
     def chopper(self) -> "Chopper":
@@ -77,7 +79,8 @@ class PictureRun(Run):
         facts = {"grid": [grid.height, grid.width, grid.patch_height, grid.patch_width],
                  "mean": list(chopper.mean), "deviation": list(chopper.deviation), "size": list(seen.size),
                  "crop": [crop.top, crop.left, crop.height, crop.width], "class_token": chopper.class_token,
-                 "classes": [printable(name) for name in self.outputs], "done": done}  # fmt: skip
+                 "answers": self.answers, "classes": [printable(name) for name in self.outputs],
+                 "done": done}  # fmt: skip
         recording = record(self.model, chopper(seen.pixels[None]), named, name=self.facts["run"],
                            seed=self.facts["seed"], preprocessing=facts)  # fmt: skip
         found = Look(recording.kept, self.model)

@@ -462,6 +462,15 @@ def test_an_edit_is_told_by_what_the_picture_is_taken_for(shown: Shown, open_pag
     assert page.locator("text=lock, and see both strips").is_hidden()
 
 
+def test_a_model_that_learnt_without_labels_says_why_there_is_no_answer(open_page: Open, tmp_path: Path) -> None:
+    save_page(planted(answers=False).recording, tmp_path / "page.html")
+    page = see(open_page, (tmp_path / "page.html").as_uri(), options={"offline": True})
+    for view in ("prediction", "edits"):
+        go(page, view=view)
+        assert page.locator(f".view.{view}").inner_text().startswith("The model learnt without labels")
+        assert page.get_by_role("button", name="Save", exact=True).is_hidden()
+
+
 # a picture is chosen
 
 

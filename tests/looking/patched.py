@@ -87,6 +87,7 @@ def planted(
     channels: int = 3, target: int | None = None, beta: float = 2.0, gain: float = 1.5,
     size: tuple[int, int] | None = None, crop: tuple[float, float, float, float] | None = None,
     done: tuple[str, ...] = (), patch_width: int | None = None, classes: tuple[str, ...] | None = None,
+    answers: bool = True,
 ) -> Planted:  # fmt: skip
     """target: the last but one unless given. size, crop: of the whole picture, in which it is all unless given."""
     grid, learned = Grid(height, width, patch, patch_width or patch), class_token + registers
@@ -102,7 +103,7 @@ def planted(
     facts = {"grid": [height, width, patch, patch_width or patch], "mean": [0.5] * channels,
              "deviation": [0.5] * channels, "size": list(size or (height, width)),
              "crop": list(crop or (0, 0, *(size or (height, width)))), "class_token": class_token,
-             "classes": list(names), "done": list(done)}  # fmt: skip
+             "answers": answers, "classes": list(names), "done": list(done)}  # fmt: skip
     places = torch.cat((torch.zeros(learned, 2, dtype=torch.long), torch.from_numpy(grid.positions())))
     sequence = Sequence.whole(tokens, places[None])
     named = tokens_of_patches(grid, learned, class_token)

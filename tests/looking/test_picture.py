@@ -32,7 +32,7 @@ def looked(learned: int = 2, class_token: bool = True, seed: int = 0) -> tuple[R
     vectors = torch.nn.functional.pad(patches, (0, 0, learned, 0))
     place = torch.cat((torch.zeros(learned, 2, dtype=torch.long), torch.from_numpy(GRID.positions())))[None]
     done = {"grid": [11, 14, 3, 4], "mean": MEAN, "deviation": DEVIATION, "size": [33, 50], "crop": [0, 4, 33, 42],
-            "class_token": class_token, "classes": list("abcde"), "done": []}  # fmt: skip
+            "class_token": class_token, "answers": True, "classes": list("abcde"), "done": []}  # fmt: skip
     sequence = Sequence.whole(vectors, place)
     return record(model.eval(), sequence, tokens_of_patches(GRID, learned, class_token), preprocessing=done), pixels
 

@@ -128,6 +128,19 @@ def test_without_the_model_there_is_the_recorded_output_alone(tmp_path: Path) ->
         answer(alone, "patches/3")
 
 
+def test_a_model_that_learnt_without_labels_has_no_classes() -> None:
+    one = planted(answers=False)
+    assert told(one.recording, "facts")["picture"]["answers"] is False
+    for path in ("classes", "patches/2"):
+        with pytest.raises(RegardError, match="the model learnt without labels, so it knows none"):
+            answer(one.recording, path)
+    asked = every_question(one.recording, [(0, 0)])
+    assert not [path for path in asked if path.startswith(("classes", "patches"))]
+    assert {"pixels", "rollout/0", "rollout/1"} <= set(asked)
+    edit = [Edit(part="heads", kind="zero", layer=1, heads=(0,))]
+    assert effect_of(one.recording, one.recording.edit(edit, others=0))["classes"] == [None, None]
+
+
 def test_rollout_is_told_as_it_is() -> None:
     one = planted()
     for layer in range(2):

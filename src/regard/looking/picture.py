@@ -47,8 +47,10 @@ class Picture:
     """How what the model was given was cut; its lost border lies in no patch and is not kept."""
     class_token: bool
     """Whether the answer is read from the class token; else from the mean over the patches."""
+    answers: bool
+    """Whether the logits are scores of classes; what comes out of a model that learnt without labels has no meaning."""
     classes: tuple[str, ...]
-    """Their names, in the order of the logits."""
+    """What the logits are called, in their order."""
     done: tuple[str, ...]
     """What was done to it on the way, beside cutting and scaling: as `regard train` counts it of many pictures."""
 
@@ -67,7 +69,8 @@ class Picture:
                 raise ValueError("class token")
             pixels, said = _pixels(recording.kept, facts, grid, patches), map(str, facts["done"])
             return cls(pixels, grid.rectangles(), patches, (int(high), int(wide)), (top, left, height, width), grid,
-                       bool(facts["class_token"]), tuple(map(str, facts["classes"])), tuple(said))  # fmt: skip
+                       bool(facts["class_token"]), bool(facts["answers"]), tuple(map(str, facts["classes"])),
+                       tuple(said))  # fmt: skip
         except (KeyError, TypeError, ValueError, IndexError, RegardError) as error:
             what = "what the recording says of its picture does not fit together"
             raise RegardError("picture", what, "look at the picture again") from error

@@ -35,7 +35,8 @@ def picture_facts(recording: Recording) -> dict[str, Any] | None:
         "rows": grid.rows, "columns": grid.columns, "patch": [grid.patch_height, grid.patch_width],
         "given": [grid.height, grid.width], "height": height, "width": width, "channels": channels,
         "lost": list(seen.lost), "size": list(seen.size), "crop": list(seen.crop), "done": list(seen.done),
-        "read": "the class token" if seen.class_token else "the mean over all patches", "rollout": FORMULA,
+        "read": "the class token" if seen.class_token else "the mean over all patches", "answers": seen.answers,
+        "rollout": FORMULA,
     }  # fmt: skip
 
 
@@ -51,7 +52,7 @@ def classes(recording: Recording) -> dict[str, Any]:
     A lens reading is averaged over tokens as the model averages its logits. difference: between the recorded
     probabilities and those of the last reading, at most. Raises RegardError where neither logits nor model are there.
     """
-    seen = Picture.of(recording)
+    seen = _answering(recording)
     p, layers = _recorded(recording, seen), range(recording.layers + 1) if recording.model is not None else ()
     readings = [_probabilities(_lens(recording, seen.read, layer)) for layer in layers]
     told = _told(p)
@@ -67,13 +68,21 @@ def by_patch(recording: Recording, layer: int) -> bytes:
 
     Columns are the classes that `classes` tells, in its order. Raises RegardError as it does, and for another layer.
     """
-    seen = Picture.of(recording)
+    seen = _answering(recording)
     if layer > recording.layers:
         raise RegardError("layer", f"{layer} does not exist", f"choose 0 to {recording.layers}")
     logits = recording.kept.logits if layer == recording.layers else None
     own = _lens(recording, seen.tokens, layer) if logits is None else logits[torch.from_numpy(seen.tokens)].double()
     found = own.softmax(dim=-1).numpy()[:, _told(_recorded(recording, seen))]
     return MAGIC + struct.pack("<III", *found.shape, 1) + found.astype("<f4").tobytes()
+
+
+def _answering(recording: Recording) -> Picture:
+    """Raises RegardError where there are no classes."""
+    seen = Picture.of(recording)
+    if not seen.answers:
+        raise RegardError("classes", "the model learnt without labels, so it knows none", "look at what its heads see")
+    return seen
 
 
 def _recorded(recording: Recording, seen: Picture) -> Array:
@@ -114,6 +123,8 @@ def taken_for(recording: Recording, readings: Readings) -> list[list[Any]] | Non
     if not recording.is_picture:
         return None
     seen, total = Picture.of(recording), int(recording.facts.config["vocabulary"])
+    if not seen.answers:
+        return None
     ids, rows = readings.top[seen.read], readings.top_logits[seen.read].astype(np.float64)
     log_p = np.full((len(ids), total), -np.inf)
     np.put_along_axis(log_p, ids, rows - readings.logsumexp[seen.read, None], axis=1)
@@ -136,8 +147,9 @@ def picture_questions(recording: Recording) -> list[str]:
     """All that a saved page may ask of a picture beside what it may ask of any recording."""
     if not recording.is_picture:
         return []
-    last = recording.layers
+    last, answers = recording.layers, Picture.of(recording).answers
     rollouts = range(last) if recording.n <= LARGEST else ()
-    readings = range(last + 1) if recording.model is not None else [last] if recording.kept.logits is not None else []
+    known = recording.model is not None, recording.kept.logits is not None
+    readings = range(0 if known[0] else last, last + 1) if answers and any(known) else ()
     return ["pixels", *(f"rollout/{layer}" for layer in rollouts), *["classes"] * bool(readings),
             *(f"patches/{layer}" for layer in readings)]  # fmt: skip

@@ -12,6 +12,7 @@ const CLASSES_ROWS = 20; // classes and patches that are listed
 const CLASSES_KEYS = "Arrow keys choose a patch; Enter looks up its row";
 
 export function classesView(place, page) {
+  if (!page.facts.picture.answers) return withoutClasses(place, "The model learnt without labels: what comes out of it only served learning. So there are no classes here, and no lens reading of them.");
   const {facts, state, facts: {layers: count, picture, model}} = page, patches = patchTokens(facts);
   let now = null, shown = null, seen = "";
   const stage = pictureStage(page, {label: CLASSES_KEYS, hover: point, choose: (k) => state.set({row: patches[k]}), enter: () => state.set({view: "lookup"})});
@@ -82,6 +83,12 @@ export function classesView(place, page) {
       asked.forget();
     },
   };
+}
+
+/** A view that has nothing to show of a model without classes, and says why. */
+export function withoutClasses(place, why) {
+  fill(place, element("p", {}, why));
+  return {update: () => {}, destroy: () => {}};
 }
 
 const classesHead = (names) => element("thead", {}, element("tr", {}, ...names.map((name) => element("th", {scope: "col"}, name))));

@@ -1,15 +1,21 @@
 // What an edit does to what a picture is taken for, and to each of its tokens.
 
 import {barStrip} from "./bars.js";
+import {withoutClasses} from "./classes.js";
 import {digits, numberCell} from "./controls.js";
-import {editsScale} from "./edits.js";
+import {editsPanel, editsScale} from "./edits.js";
 import {element, fill, tokenName} from "./dom.js";
 import {shortNumber} from "./numbers.js";
 
 const PICTURE_TOKENS = 20; // that are listed
 
+export function pictureEdits(place, page) {
+  if (page.facts.picture.answers) return editsPanel(place, page, EDITS_OF_PICTURE);
+  return withoutClasses(place, "The model learnt without labels, so there is no answer that an edit could change.");
+}
+
 /** For editsPanel (edits.js). */
-export const EDITS_OF_PICTURE = {
+const EDITS_OF_PICTURE = {
   about: "the numbers are what the picture is taken for, before and after, and how far each token's classes move (KL, in nats).",
   shown: pictureEffect, said: ({classes: [before, after]}) => (after ? `taken for ${after[0][0]}, before for ${before[0][0]}` : "each token's classes moved"), more: false,
 };

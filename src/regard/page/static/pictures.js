@@ -2,12 +2,11 @@
 
 import {classesView} from "./classes.js";
 import {element} from "./dom.js";
-import {editsPanel} from "./edits.js";
 import {headsView} from "./heads.js";
 import {lookupView} from "./lookup.js";
 import {matrixView} from "./matrix.js";
 import {overlayView} from "./overlay.js";
-import {EDITS_OF_PICTURE} from "./pictureedits.js";
+import {pictureEdits} from "./pictureedits.js";
 import {spaceView} from "./space.js";
 
 const PICTURE_BYTES = 8 << 20; // what a server takes (page/guard.py)
@@ -16,7 +15,7 @@ export const PICTURES = {
   views: [
     ["heads", "Heads", headsView], ["matrix", "Matrix", matrixView], ["overlay", "Picture", overlayView],
     ["lookup", "Look-up", lookupView], ["prediction", "Prediction", classesView],
-    ["space", "Representations", spaceView], ["edits", "Edits", (place, page) => editsPanel(place, page, EDITS_OF_PICTURE)],
+    ["space", "Representations", spaceView], ["edits", "Edits", pictureEdits],
   ],
   tour: null,
   input: pictureField,
