@@ -95,7 +95,7 @@ def test_P01_every_changed_picture_is_in_the_cache_or_named(tmp_path: Path, monk
     bad = {f"dog/{name}": content for name, content in list(hostile(seed=1))[:300]}
     named = list[str]()
 
-    def none_is_too_many(those: Any, seen: int, shown: str) -> None:
+    def none_is_too_many(those: Any, seen: int, shown: str, things: str) -> None:
         named[:] = those
 
     for module in (picture_cache, picture_open):

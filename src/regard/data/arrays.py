@@ -184,7 +184,7 @@ class Stack:
     def count(self) -> int:
         return self.numbers.header.shape[0]
 
-    def pictures(self, aside: Aside) -> Iterator[Given]:
+    def given(self, aside: Aside) -> Iterator[Given]:
         """As Places says; each picture's content is (height, width, channels)."""
         with steady(self.numbers.entry.path, self.shown, self._state) as (file, state):
             if self._state is None:

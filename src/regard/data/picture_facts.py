@@ -1,4 +1,4 @@
-"""What is settled when all pictures are decoded: the copies among them, what is held out, and what is not measured."""
+"""What is settled when all pictures or sounds are decoded: copies, what is held out, and what is not measured."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,28 +12,28 @@ from regard.data.labelled import conflicts, not_measured, overlap, overlap_notic
 from regard.errors import Notice, RegardError, places
 
 if TYPE_CHECKING:
-    from regard.data.pictures import PictureSource
+    from regard.data.picture_cache import Listed
 
 LEAST = 64
 """Pictures without labels that something can be learnt from (P17)."""
 
-TWICE = "pictures that stand under two classes or more, pixel for pixel; they are not held out by chance"
-EQUAL = "held-out pictures also stand in training"
-NEAR = "held-out pictures are nearly the same as one in training, or mirrored"
+TWICE = "that stand under two classes or more, number for number; they are not held out by chance"
+EQUAL = "also stand in training"
+NEAR = "are nearly the same as one in training, or mirrored"
 
 
 class Prints(NamedTuple):
-    """What tells whether pictures are the same, (n, ...) each."""
+    """What tells whether two are the same, (n, ...) each."""
 
     digests: npt.NDArray[np.uint64]
-    """(n, 2) equal for equal pixels."""
+    """(n, 2) equal for equal numbers."""
     fields: npt.NDArray[np.uint8]
-    """(n, rows, columns) brightness, coarsely (copies.py)."""
+    """(n, rows, columns) brightness, coarsely (copies.py); (n, 0, 0) of sounds, of which only equal ones are sought."""
 
     def groups(self) -> tuple[Groups, Groups]:
-        """(n,) each: the same for equal pictures; the same for pictures that are nearly the same."""
+        """(n,) each: the same for equal ones; the same for those that are nearly the same."""
         equal = groups_of(self.digests)
-        return equal, nearly(self.fields, equal)
+        return equal, nearly(self.fields, equal) if self.fields.size else equal
 
 
 class Settled(NamedTuple):
@@ -46,34 +46,37 @@ class Settled(NamedTuple):
 
 
 def settle(
-    source: "PictureSource", labels: npt.NDArray[np.int32], parts: npt.NDArray[np.uint8], prints: Prints,
+    source: "Listed", labels: npt.NDArray[np.int32], parts: npt.NDArray[np.uint8], prints: Prints,
     names: Sequence[str],
 ) -> Settled:  # fmt: skip
-    """Of the pictures that could be decoded. Raises RegardError if they teach nothing."""
-    scoring = source.held_from == "all"
+    """Of those that could be decoded. Raises RegardError if they teach nothing."""
+    scoring, things = source.held_from == "all", source.kind
     if not len(labels):
-        raise RegardError(source.shown, "none of its pictures can be read", "give others")
+        raise RegardError(source.shown, f"none of its {things} can be read", "give others")
     if not scoring:
         _check(source, labels, prints)
     equal, near = prints.groups()
     if source.held_from == "a tenth":
         parts = np.where(held_out(labels, near), HELD_OUT, TRAIN).astype(np.uint8)
     copied = overlap(parts, near)
-    notices = conflicts(labels, equal, names, TWICE)
+    notices = conflicts(labels, equal, names, f"{things} {TWICE}")
     if not scoring:
         exactly, held = overlap(parts, equal), int((parts == HELD_OUT).sum())
-        notices += [overlap_notice(exactly, held, names, EQUAL), overlap_notice(copied & ~exactly, held, names, NEAR)]
-        notices += not_measured(source.classes, labels[parts == HELD_OUT], "picture")
+        notices.append(overlap_notice(exactly, held, names, f"held-out {things} {EQUAL}"))
+        if near is not equal:
+            notices.append(overlap_notice(copied & ~exactly, held, names, f"held-out {things} {NEAR}"))
+        notices += not_measured(source.classes, labels[parts == HELD_OUT], things.removesuffix("s"))
     return Settled(parts, copied, notices)
 
 
-def _check(source: "PictureSource", labels: npt.NDArray[np.int32], prints: Prints) -> None:
-    shown, classes = source.shown, source.classes
+def _check(source: "Listed", labels: npt.NDArray[np.int32], prints: Prints) -> None:
+    shown, classes, things = source.shown, source.classes, source.kind
     counts = np.bincount(labels[labels >= 0], minlength=len(classes))
     gone = [name for name, count in zip(classes, counts, strict=True) if not count]
     if gone:
-        raise RegardError(shown, f"no picture of {places(gone)} can be read", "repair the pictures or remove the class")
+        what = f"no {things.removesuffix('s')} of {places(gone)} can be read"
+        raise RegardError(shown, what, f"repair the {things} or remove the class")
     if not classes and len(labels) < LEAST:
-        raise RegardError(shown, f"only {len(labels)} pictures without labels can be read", f"give at least {LEAST}")
+        raise RegardError(shown, f"only {len(labels)} {things} without labels can be read", f"give at least {LEAST}")
     if len(labels) > 1 and (prints.digests == prints.digests[0]).all():
-        raise RegardError(shown, "all its pictures are the same", "give different ones")
+        raise RegardError(shown, f"all its {things} are the same", "give different ones")

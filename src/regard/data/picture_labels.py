@@ -32,22 +32,25 @@ class Labels:
     """Names of the files that say so; none where files of the same name hold other texts than classes."""
 
 
-def labels_beside(names: Sequence[str], files: Mapping[str, bytes], shown: str, skip_bad: bool) -> Labels | None:
-    """The labels that `files` (by name) give to pictures of these names, or None where there is no such file.
+def labels_beside(
+    names: Sequence[str], files: Mapping[str, bytes], shown: str, skip_bad: bool, things: str
+) -> Labels | None:
+    """The labels that `files` (by name) give to things of these names, or None where there is no such file.
 
-    Raises RegardError at a wrong line, and where only some of the pictures have a file beside.
+    things: what refusals call them, in the plural. Raises RegardError at a wrong line, and where only some have a file
+    beside.
     """
     tables = [name for name in sorted(files) if PurePosixPath(name).name in TABLES]
     if tables:
-        return _from_tables(names, {name: files[name] for name in tables}, shown, skip_bad)
+        return _from_tables(names, {name: files[name] for name in tables}, shown, skip_bad, things)
     for suffix in (".cls", ".txt"):
         found = [files.get(str(PurePosixPath(name).with_suffix(suffix))) for name in names]
         if any(text is not None for text in found):
-            return _from_files(names, found, suffix, shown)
+            return _from_files(names, found, suffix, shown, things)
     return None
 
 
-def _from_tables(names: Sequence[str], tables: Mapping[str, bytes], shown: str, skip_bad: bool) -> Labels:
+def _from_tables(names: Sequence[str], tables: Mapping[str, bytes], shown: str, skip_bad: bool, things: str) -> Labels:
     place = {name: number for number, name in enumerate(names)}
     of: list[str | None] = [None] * len(names)
     skipped = Skipped()
@@ -57,7 +60,7 @@ def _from_tables(names: Sequence[str], tables: Mapping[str, bytes], shown: str, 
             try:
                 if isinstance(row, Wrong):
                     raise row
-                number, label = _labelled(row, PurePosixPath(table).parent, place)
+                number, label = _labelled(row, PurePosixPath(table).parent, place, things.removesuffix("s"))
                 if of[number] is not None:
                     raise Wrong(f"{row['file_name']!r} has a row already")
                 of[number] = label
@@ -68,12 +71,14 @@ def _from_tables(names: Sequence[str], tables: Mapping[str, bytes], shown: str, 
     without = [name for name, label in zip(names, of, strict=True) if label is None]
     notices = [Notice("bad rows skipped", skipped.count, tuple(skipped.places))] if skip_bad else []
     if without:
-        notices.append(Notice("pictures without a row left out", len(without), tuple(without[:5])))
+        notices.append(Notice(f"{things} without a row left out", len(without), tuple(without[:5])))
     return Labels(of, notices, frozenset(tables))
 
 
-def _labelled(row: Mapping[str, Any], folder: PurePosixPath, place: Mapping[str, int]) -> tuple[int, str]:
-    """The picture's number, and its class. Raises Wrong."""
+def _labelled(
+    row: Mapping[str, Any], folder: PurePosixPath, place: Mapping[str, int], thing: str
+) -> tuple[int, str]:  # fmt: skip
+    """The number of the one that is named, and its class. Raises Wrong."""
     for key in ("file_name", "label"):
         if row.get(key) is None:
             raise Wrong(f"no {key}; there are: {places(key for key in row if key) or 'none'}", "name the columns so")
@@ -82,7 +87,7 @@ def _labelled(row: Mapping[str, Any], folder: PurePosixPath, place: Mapping[str,
         raise Wrong(f"file_name {name!r} is no name below the table's folder", "give names relative to it")
     whole = str(folder / name)
     if whole not in place:
-        raise Wrong(f"there is no picture {name!r}{_nearly(whole, place)}", "add the picture or correct the row")
+        raise Wrong(f"there is no {thing} {name!r}{_nearly(whole, place)}", f"add the {thing} or correct the row")
     if isinstance(label, bool) or not isinstance(label, str | int):
         raise Wrong(f"the label is no name and no whole number but {type(label).__name__}")
     return place[whole], class_name(str(label))
@@ -143,7 +148,9 @@ def _rows_of_csv(text: str, where: str) -> Iterator[tuple[int, dict[str, Any] | 
         raise RegardError(f"{where}:{line}", f"broken CSV ({error})", "correct the line") from error
 
 
-def _from_files(names: Sequence[str], found: Sequence[bytes | None], suffix: str, shown: str) -> Labels:
+def _from_files(
+    names: Sequence[str], found: Sequence[bytes | None], suffix: str, shown: str, things: str
+) -> Labels:  # fmt: skip
     """Texts of .txt files are classes only if they are few: else they are captions or whatever, and not guessed."""
     without = [name for name, text in zip(names, found, strict=True) if text is None]
     labels = list[str | None]()
@@ -156,9 +163,9 @@ def _from_files(names: Sequence[str], found: Sequence[bytes | None], suffix: str
                 where = f"{shown}/{PurePosixPath(name).with_suffix(suffix)}"
                 raise RegardError(where, "holds no class's name", "write one name or number into it") from None
     if suffix == ".txt" and (None in labels or 2 * len(set(labels)) > len(labels)):
-        notice = Notice("texts beside pictures not taken as their classes, as most are different", len(names))
+        notice = Notice(f"texts beside {things} not taken as their classes, as most are different", len(names))
         return Labels([None] * len(names), [notice])
     if without:
-        what = f"{len(without)} of {len(names)} pictures have no {suffix} file beside them: {places(without)}"
-        raise RegardError(shown, what, "add the files, or leave the pictures out")
+        what = f"{len(without)} of {len(names)} {things} have no {suffix} file beside them: {places(without)}"
+        raise RegardError(shown, what, f"add the files, or leave the {things} out")
     return Labels(labels, files=frozenset(str(PurePosixPath(name).with_suffix(suffix)) for name in names))

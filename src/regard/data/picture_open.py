@@ -1,10 +1,11 @@
-"""From files to pictures with labels and parts: each picture's header is read, nothing is decoded yet."""
+"""From files to labelled pictures or sounds, and their parts: each is measured, nothing is decoded yet."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import numpy as np
+import numpy.typing as npt
 
 from regard.data.class_folders import class_folders, lay_out, masks_beside, part_in_name
 from regard.data.decode import Entry
@@ -14,13 +15,13 @@ from regard.data.picture_cache import too_many
 from regard.data.picture_columns import Columns
 from regard.data.picture_facts import LEAST
 from regard.data.picture_labels import TABLES, labels_beside
-from regard.data.picture_sets import OTHERS, Archive, Aside, Loose, Places
+from regard.data.picture_sets import PICTURES, Archive, Aside, Loose, Places, Wanted
 from regard.data.picture_vote import Kind, kind_of
 from regard.data.pictures import PictureSource
 from regard.errors import Notice, RegardError, places
 
-PICTURES, MASKS = "pictures", "masks passed over"
-TOO_FEW = f"{class_folders(PICTURES)}; pictures without labels lie in no folder below the one given"
+MASKS = "masks passed over"
+TOO_FEW = f"{class_folders(PICTURES.things)}; pictures without labels lie in no folder below the one given"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Root:
 
 @dataclass(frozen=True)
 class Asked:
-    """What is known before pictures are looked for, and what is wanted of them."""
+    """What is known before anything is read, and what is wanted of it."""
 
     name: str
     shown: str
@@ -45,87 +46,116 @@ class Asked:
     notices: Sequence[Notice]
     skip_bad: bool
     scoring: bool
-    """Whether pictures are only to be scored: those of test/ if there, else of val/, else all."""
+    """Whether they are only to be scored: those of test/ if there, else of val/, else all."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What was found."""
+
+    columns: Columns
+    places: list[Places]
+    notices: list[Notice]
+
+    def taken(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Of everything that the places give, whether it is one of these rows of the columns."""
+        taken = np.zeros(len(self.columns.good), np.bool_)
+        taken[np.flatnonzero(self.columns.good)[rows]] = True
+        return taken
 
 
 def open_pictures(kind: Kind, roots: Sequence[Root], asked: Asked) -> PictureSource:
     """The pictures in files of this kind. Raises RegardError for what nothing can be learnt from (P1 to P17)."""
-    columns, notices = Columns([f"{error.where} {error.what}" for error in asked.unreadable]), list(asked.notices)
+    return _made(listed(kind, roots, asked, PICTURES, kind_of), asked)
+
+
+def listed(
+    kind: Kind, roots: Sequence[Root], asked: Asked, wanted: Wanted, kind_of: Callable[[Entry], Kind | None]
+) -> Listed:
+    """What is wanted, in files of this kind, with parts and labels. Raises RegardError where too much cannot be read.
+
+    kind_of: what kind a file is of, where not all are loose.
+    """
+    columns = Columns([f"{error.where} {error.what}" for error in asked.unreadable])
+    found = Listed(columns, [], list(asked.notices))
+    listing = _Listing(found, asked, wanted)
     if kind == "loose":
-        found = _loose(roots, asked, columns, notices)
+        listing.loose(roots)
     else:
         entries = [(entry, kind_of(entry)) for root in roots for entry in root.entries]
-        notices += _counted({OTHERS: [entry.shown for entry, its in entries if its != kind]})
-        wanted = [entry for entry, its in entries if its == kind]
-        found = (_archives if kind == "archive" else _arrays)(wanted, asked, columns, notices)
+        found.notices.extend(_counted({wanted.others: [entry.shown for entry, its in entries if its != kind]}))
+        (listing.archives if kind == "archive" else listing.arrays)([entry for entry, its in entries if its == kind])
     if not columns.names:
-        what = f"no picture can be read: {places(columns.bad)}" if columns.bad else "holds no picture"
-        raise RegardError(asked.shown, what, "give PNG, JPEG, BMP, GIF, WebP, PPM, PGM or TIFF")
-    too_many(columns.bad, len(columns.names) + len(columns.bad), asked.shown)
-    return _made(columns, found, asked, notices)
-
-
-def _loose(roots: Sequence[Root], asked: Asked, columns: Columns, notices: list[Notice]) -> list[Places]:
-    files = [entry for root in roots for entry in root.entries if not entry.lenient]
-    folders = [root for root in roots if any(entry.lenient for entry in root.entries)]
-    found = list[Places]()
-    for root in [Root(asked.shown, files, ()), *folders] if files else folders:
-        place = Loose(root.entries, root.path)
-        own = part_in_name(PurePosixPath(root.path).name) if len(roots) > 1 else None
-        notices += _lay_out(place, Aside(folders=set(root.folders)), asked, columns, own)
-        found.append(place)
+        what = f"no {wanted.thing} can be read: {places(columns.bad)}" if columns.bad else f"holds no {wanted.thing}"
+        raise RegardError(asked.shown, what, f"give {wanted.formats}")
+    too_many(columns.bad, len(columns.names) + len(columns.bad), asked.shown, wanted.things)
     return found
 
 
-def _archives(entries: Sequence[Entry], asked: Asked, columns: Columns, notices: list[Notice]) -> list[Places]:
-    found = list[Places]()
-    for entry in entries:
-        own = part_in_name(entry.name.rpartition("/")[2].partition(".")[0]) if len(entries) > 1 else None
-        found.append(Archive(entry))
-        notices += _lay_out(found[-1], Aside(), asked, columns, own)
-    return found
+@dataclass(frozen=True)
+class _Listing:
+    """While it is found."""
 
+    found: Listed
+    asked: Asked
+    wanted: Wanted
 
-def _arrays(entries: Sequence[Entry], asked: Asked, columns: Columns, notices: list[Notice]) -> list[Places]:
-    stacks, said = labelled_stacks(entries, asked.shown)
-    notices += said
-    for one in stacks:
-        columns.survey(one.stack, Aside())
-        columns.told([one.part] * one.stack.count, one.labels)
-    return [one.stack for one in stacks]
+    def loose(self, roots: Sequence[Root]) -> None:
+        files = [entry for root in roots for entry in root.entries if not entry.lenient]
+        folders = [root for root in roots if any(entry.lenient for entry in root.entries)]
+        for root in [Root(self.asked.shown, files, ()), *folders] if files else folders:
+            own = part_in_name(PurePosixPath(root.path).name) if len(roots) > 1 else None
+            self._lay_out(Loose(root.entries, root.path), Aside(self.wanted, folders=set(root.folders)), own)
 
+    def archives(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            own = part_in_name(entry.name.rpartition("/")[2].partition(".")[0]) if len(entries) > 1 else None
+            self._lay_out(Archive(entry), Aside(self.wanted), own)
 
-def _lay_out(place: Places, aside: Aside, asked: Asked, columns: Columns, own: str | None) -> list[Notice]:
-    """Parts and classes of a folder's or an archive's pictures: a table says them, or folders, or files beside.
+    def arrays(self, entries: Sequence[Entry]) -> None:
+        stacks, said = labelled_stacks(entries, self.asked.shown)
+        self.found.notices.extend(said)
+        for one in stacks:
+            self.found.columns.survey(one.stack, Aside(self.wanted))
+            self.found.columns.told([one.part] * one.stack.count, one.labels)
+            self.found.places.append(one.stack)
 
-    own: the part that the folder's or archive's own name says, where no folder inside does.
-    """
-    found, notices = columns.survey(place, aside), list[Notice]()
-    masks = masks_beside(found)
-    names = [name for name, mask in zip(found, masks, strict=True) if not mask]
-    if any(masks):
-        notices.append(Notice(MASKS, sum(masks), (f"{place.shown}/masks/",)))
-    if names:
-        layout = lay_out(names, place.shown, PICTURES)
-        table = any(PurePosixPath(name).name in TABLES for name in aside.labels)
-        labels: Sequence[str | None] | None = None if table else layout.labels(aside.folders)
-        beside = None if labels is not None else labels_beside(names, aside.labels, place.shown, asked.skip_bad)
-        if beside is not None:
-            notices += beside.notices
-            labels = beside.of if beside.files else None
-        unused = [name for name in aside.labels if beside is None or name not in beside.files]
-        aside.passed.setdefault(OTHERS, []).extend(f"{place.shown}/{name}" for name in unused)
-        columns.told(layout.parts or [own] * len(names), labels, [not mask for mask in masks])
-    return [*_counted(aside.passed), *notices]
+    def _lay_out(self, place: Places, aside: Aside, own: str | None) -> None:
+        """Parts and classes of what a folder or archive holds: a table says them, or folders, or files beside.
+
+        own: the part that the folder's or archive's own name says, where no folder inside does.
+        """
+        columns, things, notices = self.found.columns, self.wanted.things, list[Notice]()
+        found = columns.survey(place, aside)
+        masks = masks_beside(found)
+        names = [name for name, mask in zip(found, masks, strict=True) if not mask]
+        if any(masks):
+            notices.append(Notice(MASKS, sum(masks), (f"{place.shown}/masks/",)))
+        if names:
+            layout = lay_out(names, place.shown, things)
+            table = any(PurePosixPath(name).name in TABLES for name in aside.labels)
+            labels: Sequence[str | None] | None = None if table else layout.labels(aside.folders)
+            beside = None
+            if labels is None:
+                beside = labels_beside(names, aside.labels, place.shown, self.asked.skip_bad, things)
+            if beside is not None:
+                notices += beside.notices
+                labels = beside.of if beside.files else None
+            unused = [name for name in aside.labels if beside is None or name not in beside.files]
+            aside.passed.setdefault(self.wanted.others, []).extend(f"{place.shown}/{name}" for name in unused)
+            columns.told(layout.parts or [own] * len(names), labels, [not mask for mask in masks])
+        self.found.places.append(place)
+        self.found.notices.extend([*_counted(aside.passed), *notices])
 
 
 def _counted(passed: dict[str, list[str]]) -> list[Notice]:
     return [Notice(what, len(names), tuple(names[:5])) for what, names in passed.items() if names]
 
 
-def _made(columns: Columns, found: list[Places], asked: Asked, notices: list[Notice]) -> PictureSource:
+def _made(found: Listed, asked: Asked) -> PictureSource:
     """Chooses what is learnt from and what is held out, and numbers the classes."""
-    chosen = choose(columns, asked.shown, PICTURES, asked.scoring, TOO_FEW)
+    columns = found.columns
+    chosen = choose(columns, asked.shown, PICTURES.things, asked.scoring, TOO_FEW)
     if not len(chosen.rows):
         raise RegardError(asked.shown, "no table of labels names one of its pictures", "add rows to it, or remove it")
     if not chosen.classes and len(chosen.rows) < LEAST and not asked.scoring:
@@ -133,12 +163,10 @@ def _made(columns: Columns, found: list[Places], asked: Asked, notices: list[Not
         raise RegardError(asked.shown, what, "give more, or put those of each class into a folder named after it")
     sizes = np.array(columns.sizes)[chosen.rows]
     unlike, counts = np.unique(sizes, axis=0, return_counts=True)
-    taken = np.zeros(len(columns.good), np.bool_)
-    taken[np.flatnonzero(columns.good)[chosen.rows]] = True
     return PictureSource(
         name=asked.name, shown=asked.shown, classes=chosen.classes, labels=chosen.labels, parts=chosen.parts,
         pixels=sizes.prod(axis=1, dtype=np.int64), channels=columns.channels,
         sizes={(int(h), int(w)): int(n) for (h, w), n in zip(unlike, counts, strict=True)},
-        notices=(*notices, *chosen.notices), held_from=chosen.held_from, left=chosen.left, places=tuple(found),
-        taken=taken, bad=tuple(columns.bad),
+        notices=(*found.notices, *chosen.notices), held_from=chosen.held_from, left=chosen.left,
+        places=tuple(found.places), taken=found.taken(chosen.rows), bad=tuple(columns.bad),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Where pictures lie: loose files or an archive; each gives its pictures in one order, as often as it is asked."""
+"""Where pictures or sounds lie: loose files or an archive; each gives them in one order, as often as it is asked."""
 
 import hashlib
 import re
@@ -13,8 +13,8 @@ import numpy.typing as npt
 from regard.data.content import LARGEST, digest_of, steady, taken
 from regard.data.decode import Entry, State
 from regard.data.packed import BROKEN, unpacked
-from regard.data.picture_decode import not_read
-from regard.data.picture_kinds import HEAD, format_of, is_hidden, is_named_so, other_format_of
+from regard.data.picture_decode import examine, not_read
+from regard.data.picture_kinds import HEAD, READ, format_of, is_hidden, is_named_so, other_format_of
 from regard.data.sniff import Unreadable
 from regard.data.tar import Damaged, TarMember, tar_members
 from regard.data.zips import BadMember, ZipMember, zip_members
@@ -24,8 +24,6 @@ MOST_MEMBERS = 2_000_000
 MOST_BESIDE = 64 << 20
 """Bytes of all the small files with labels that are kept."""
 
-OTHERS = "files that are no pictures ignored"
-
 _BROKEN: tuple[type[Exception], ...] = (Damaged, *BROKEN)
 _LABELS = re.compile(r"(?:.*/)?metadata\.(?:jsonl|csv)|.*\.(?:cls|txt)")
 _LEADS_OUT = re.compile(r"/|[A-Za-z]:|(?:.*/)?\.\.(?:/|$)")
@@ -33,7 +31,7 @@ _LEADS_OUT = re.compile(r"/|[A-Za-z]:|(?:.*/)?\.\.(?:/|$)")
 
 @dataclass(frozen=True)
 class Given:
-    """A picture as it lies there."""
+    """A picture or sound as it lies there."""
 
     name: str
     """Relative to what was given, with `/` between folders."""
@@ -43,10 +41,53 @@ class Given:
     """A file's bytes; or pixels (height, width, channels); or why there are none."""
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is looked for, and how one of it is told and measured."""
+
+    things: str
+    """What refusals call them, in the plural."""
+    formats: str
+    """Those that are read."""
+    takes: Callable[[bytes, str, str], bool | Unreadable]
+    """(first bytes, name, what refusals call it) -> whether it is one; or why it is a bad one."""
+    measure: Callable[[bytes | npt.NDArray[np.uint8], str], tuple[int, int, int]]
+    """Its sizes, before it is decoded; the last is how many channels it has. Raises Unreadable."""
+
+    @property
+    def thing(self) -> str:
+        return self.things.removesuffix("s")
+
+    @property
+    def others(self) -> str:
+        """What is said of other files."""
+        return f"files that are no {self.things} ignored"
+
+
+def _is_picture(head: bytes, name: str, shown: str) -> bool | Unreadable:
+    """By content, whatever the name says; but what is named as a picture and is none is a bad picture (P1, P3)."""
+    if format_of(head, name):
+        return True
+    return not_read(head, shown) if is_named_so(name) or other_format_of(head) else False
+
+
+def _size_of(content: bytes | npt.NDArray[np.uint8], shown: str) -> tuple[int, int, int]:
+    """Height, width and channels."""
+    if isinstance(content, bytes):
+        header = examine(content, shown)
+        return header.height, header.width, header.channels
+    height, width, channels = content.shape
+    return height, width, channels
+
+
+PICTURES = Wanted("pictures", READ, _is_picture, _size_of)
+
+
 @dataclass
 class Aside:
-    """What was met beside the pictures."""
+    """What was met beside what was looked for."""
 
+    wanted: Wanted
     passed: dict[str, list[str]] = field(default_factory=dict)
     """What was passed over: of what kind, and its names."""
     folders: set[str] = field(default_factory=set)
@@ -59,38 +100,36 @@ class Aside:
         self.passed.setdefault(kind, []).append(name)
 
     def sort(self, name: str, shown: str, size: int, read: Callable[[int], bytes]) -> bytes | Unreadable | None:
-        """A picture's bytes, or why they are none; None for another file, which is kept or counted here.
-
-        By content, whatever the name says; but what is named as a picture and is none is a bad picture (P1, P3).
-        """
+        """The bytes of what is wanted, or why there are none; None for another file, which is kept or counted here."""
         head = read(HEAD)
-        if format_of(head, name):
+        its = self.wanted.takes(head, name, shown)
+        if isinstance(its, Unreadable):
+            return its
+        if its:
             too_large = Unreadable(shown, f"has more than {LARGEST >> 20} MB", "make it smaller")
             return too_large if size > LARGEST else head + read(size - len(head))
-        if is_named_so(name) or other_format_of(head):
-            return not_read(head, shown)
         if _LABELS.fullmatch(name) and size <= self._room:
             self._room -= size
             self.labels[name] = head + read(size - len(head))
         else:
-            self.skip(OTHERS, shown)
+            self.skip(self.wanted.others, shown)
         return None
 
 
 class Places(Protocol):
-    """Where pictures lie."""
+    """Where they lie."""
 
     @property
     def shown(self) -> str: ...
 
-    def pictures(self, aside: Aside) -> Iterator[Given]:
-        """Each picture, in the same order each time; `aside` gets to know the rest.
+    def given(self, aside: Aside) -> Iterator[Given]:
+        """Each picture or sound, in the same order each time; `aside` gets to know the rest.
 
         Raises RegardError if what is read has changed since the first time, Unreadable if all of it is damaged.
         """
 
     def described(self) -> list[dict[str, Any]]:
-        """What tells later whether it is the same: name, size and SHA-256, of folders also how many pictures."""
+        """What tells later whether it is the same: name, size and SHA-256, of folders also how many there are."""
 
 
 class Loose:
@@ -101,7 +140,7 @@ class Loose:
         self._states: dict[int, State] = {}
         self._folders: dict[str, _Folder] | None = None
 
-    def pictures(self, aside: Aside) -> Iterator[Given]:
+    def given(self, aside: Aside) -> Iterator[Given]:
         """As Places says."""
         folders = dict[str, _Folder]()
         for number, entry in enumerate(self.entries):
@@ -115,7 +154,7 @@ class Loose:
             if content is not None:
                 if self._folders is None:
                     name = entry.name.rpartition("/")[0]
-                    folders.setdefault(name, _Folder(name)).add(entry.name, content)
+                    folders.setdefault(name, _Folder(name, aside.wanted.things)).add(entry.name, content)
                 yield Given(entry.name, entry.shown, content)
         self._folders = self._folders or folders
 
@@ -126,22 +165,23 @@ class Loose:
 
 @dataclass
 class _Folder:
-    """The pictures right inside a folder, and one digest of their names and contents."""
+    """What lies right inside a folder, and one digest of their names and contents."""
 
     name: str
-    pictures: int = 0
+    things: str
+    count: int = 0
     size: int = 0
     _digest: Any = field(default_factory=hashlib.sha256)
 
     def add(self, name: str, content: bytes | Unreadable) -> None:
         own = b"" if isinstance(content, Unreadable) else content
-        self.pictures += 1
+        self.count += 1
         self.size += len(own)
         self._digest.update(name.encode() + b"\0" + hashlib.sha256(own).digest())
 
     def described(self) -> dict[str, Any]:
         sha256 = self._digest.hexdigest()
-        return {"name": self.name or ".", "pictures": self.pictures, "size": self.size, "sha256": sha256}
+        return {"name": self.name or ".", self.things: self.count, "size": self.size, "sha256": sha256}
 
 
 class Archive:
@@ -152,7 +192,7 @@ class Archive:
         self._state: State | None = None
         self._sha256 = ""
 
-    def pictures(self, aside: Aside) -> Iterator[Given]:
+    def given(self, aside: Aside) -> Iterator[Given]:
         """As Places says."""
         with steady(self.entry.path, self.shown, self._state) as (file, state):
             if self._state is None:

@@ -5,7 +5,7 @@ arrays count if they hold pictures. Of more than a thousand files a thousand are
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import PurePath
 from typing import BinaryIO, Literal
@@ -34,6 +34,13 @@ _VECTORS = ("EPS", "PDF", "SVG", "FITS", "ICO")
 
 def picture_kind(entries: Sequence[Entry]) -> Kind | None:
     """How most of the files are pictures, or None where most are something else."""
+    return voted(entries, kind_of, is_named_so)
+
+
+def voted(
+    entries: Sequence[Entry], kind_of: Callable[[Entry], Kind | None], is_named_so: Callable[[str], bool]
+) -> Kind | None:
+    """Of which kind most of the files are, by their contents; a name that says so makes others beside it count less."""
     step = max(1, -(-len(entries) // LOOKED_AT))
     stems = {PurePath(entry.name).with_suffix("") for entry in entries if is_named_so(entry.name)}
     counts = Counter[Kind | None]()
@@ -43,7 +50,7 @@ def picture_kind(entries: Sequence[Entry]) -> Kind | None:
         if kind or not (path.with_suffix("") in stems or path.name in TABLES):
             counts[kind] += 1
     if counts.total() == counts["loose"] == 1:
-        return None  # a picture alone teaches nothing, and is refused by its name
+        return None  # one alone teaches nothing, and is refused by its name
     most: Kind | None = max(("loose", "archive", "array"), key=lambda kind: counts[kind])
     return most if counts.total() > 2 * counts[None] else None
 

@@ -10,15 +10,32 @@ import numpy as np
 import numpy.typing as npt
 
 from regard.data.class_split import HELD_OUT, TRAIN, UNPARTED
+from regard.data.copies import fields_of
 from regard.data.labelled import classes_text, first_difference, short
 from regard.data.picture_cache import Decoded, write_decoded
-from regard.data.picture_sets import Places
+from regard.data.picture_decode import KINDS, from_array, see
+from regard.data.picture_sets import PICTURES, Places
 from regard.errors import Notice
 
 __all__ = ["HELD_OUT", "TRAIN", "UNPARTED", "PictureSource"]
 
 WIDE = 80
 """Columns of a summary."""
+
+
+@dataclass(frozen=True)
+class PictureDecoder:
+    """Pictures brought to one size."""
+
+    shape: tuple[int, int, int]
+    wanted = PICTURES
+    kinds = KINDS
+    fields = staticmethod(fields_of)
+
+    def __call__(self, content: bytes | npt.NDArray[np.uint8], shown: str) -> tuple[npt.NDArray[np.uint8], int]:
+        """(height, width, channels), and bits of KINDS. Raises Unreadable."""
+        seen = see(content, shown, *self.shape) if isinstance(content, bytes) else from_array(content, *self.shape)
+        return seen.pixels, seen.kinds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +82,12 @@ class PictureSource:
 
         Raises RegardError if too many are damaged (over 1 % and over 3), if one has changed, or if the disk would fill.
         """
-        return write_decoded(self, folder, height, width, progress)
+        return write_decoded(self, folder, PictureDecoder((height, width, self.channels)), progress)
+
+    @property
+    def memory(self) -> npt.NDArray[np.int64]:
+        """(count,) bytes that each takes while it is decoded."""
+        return 4 * self.pixels
 
     def fingerprint(self) -> dict[str, Any]:
         """What data.json keeps: each folder, archive or array with its size and SHA-256, the classes and the counts."""
