@@ -18,7 +18,7 @@ export function comparePanel(page) {
     table, bar);
   const others = compareOthers(page), options = [["", "no other recording"], ...others];
   const [label, select] = choiceOf("compare with", options, (other) => state.set({other}));
-  const hint = page.ask.live ? "look at another text of as many tokens: the last eight recordings are kept" :
+  const hint = page.ask.live ? `look at another ${page.kind} of as many tokens: the last eight recordings are kept` :
     "a saved page holds one recording";
   const node = element("div", {class: "compare"}, element("div", {class: "row small"}, label,
     others.length ? null : element("span", {class: "quiet"}, hint)), notice, body);

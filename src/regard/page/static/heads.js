@@ -68,12 +68,12 @@ export function headsView(place, page) {
     element("p", {class: "quiet"}, "Each picture is one head's whole matrix: rows look, columns are looked at; " +
       (step === 1 ? "each cell is one weight. " : `each cell is the largest of ${step} x ${step} weights. `) +
       "Choose a head with a click or the arrow keys; Enter or a double click opens its matrix; " +
-      "space, or ctrl and a click, picks several. One text is one example."),
+      "space, or ctrl and a click, picks several. " + `One ${page.kind} is one example.`),
     element("div", {class: "row small"}, facts.picture ? null : held.choice, sortLabel, orderLabel, source,
       numbersUnder < HEADS_NUMBERS.length ? element("span", {class: "quiet"}, some) : null),
     held.told, chosenLine, pickedLine, progress, status, scroll, bar, held.windows, compared.node, brush.node,
     element("details", {class: "small"}, element("summary", {}, "What the numbers mean"),
-      element("p", {}, "Means over those rows of this one text that may look at more than one key (for induction: those " +
+      element("p", {}, "Means over those rows of this one " + page.kind + " that may look at more than one key (for induction: those " +
         "of them with an earlier occurrence), for one head of one layer. Of held-out text: the mean of such means, each " +
         "window once; ± is a sample's standard deviation."),
       element("dl", {class: "heads-terms"}, ...HEADS_NUMBERS.flatMap(([, words, meaning]) =>

@@ -32,7 +32,7 @@ export async function openPage(place, {kind, answers, state, first, name, keys =
   async function open(key, typed = false) {
     const mine = ++opening, facts = key === page.key ? page.facts : await page.ask.json(`${key}/facts`);
     if (mine !== opening) return false;
-    Object.assign(page, {key, facts, palette: paletteOf(facts.palette), typed});
+    Object.assign(page, {key, facts, palette: paletteOf(facts.palette), typed, kind: facts.picture ? "picture" : "text"});
     page.had.set(key, facts);
     shell.show();
     return true;

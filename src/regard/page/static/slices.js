@@ -36,7 +36,7 @@ export async function headsSlice(page, {site, zoom, order, across, numbers, over
   return {
     name: "heads", title: name || "What each head looks at", under: [counted(layers, "layer"), "of", `${counted(heads, "head")},`, counted(n, "token")].join(" "),
     facts: {cell, ...(over && {numbers: over.facts.numbers})}, edits: over?.facts.edits, scale: "weights", empty: "there is no such number for this head",
-    words: [`Rows look, columns are looked at: a cell is ${cell}. ${over?.words ?? "Numbers are means over this text's rows"} ` +
+    words: [`Rows look, columns are looked at: a cell is ${cell}. ${over?.words ?? "Numbers are means over this " + page.kind + "'s rows"} ` +
       "that may look at more than one key (Derived); few, or *: induction over fewer than 20 rows." +
       (missing ? ` The pictures of ${counted(missing, "head")} are not in this saved page.` : "")],
     columns: [...["layer", "head", ...numbers.map(([measure]) => measure)].map(column), few,

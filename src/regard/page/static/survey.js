@@ -63,7 +63,7 @@ export function surveyPanel(page, {place, numbers, changed}) {
     tell("");
   }
 
-  const words = () => (!shown() ? "Numbers are means over this text's rows" : `Numbers are means over ` +
+  const words = () => (!shown() ? `Numbers are means over this ${page.kind}'s rows` : `Numbers are means over ` +
     `${found.windows.length} windows of ${found.size} tokens of ${found.source} (seed ${found.seed}), in each over its rows`);
   const means = (cell) => shown() && ofHead("mean", cell);
 
