@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from regard.tasks.crops import View, boxes, cropped, recoloured, resampling
+from regard.tasks.crops import View, boxes, cropped, mixing, recoloured, resampling
 
 RNG = np.random.default_rng
 
@@ -83,16 +83,33 @@ def test_a_view_mirrors_about_half_and_only_where_it_may() -> None:
         assert float((made[..., -1] < made[..., 0]).all(-1).all(-1).float().mean()) == pytest.approx(share, abs=0.08)
 
 
+def about_grey(angle: float, x: np.ndarray) -> np.ndarray:
+    """Colours (3, ...) turned about the axis on which red, green and blue are equal, part by part."""
+    axis = np.ones(3) / 3**0.5
+    along = np.tensordot(axis, x, 1)
+    away = x - axis[:, None, None] * along
+    third = np.cross(axis, away, axisa=0, axisb=0, axisc=0)
+    return axis[:, None, None] * along + np.cos(angle) * away + np.sin(angle) * third
+
+
+def test_a_third_of_a_turn_makes_red_green_and_a_grey_stays() -> None:
+    turned = mixing(np.array([1 / 3, 0.0]), np.ones(2))
+    np.testing.assert_allclose(turned[0] @ [1, 0, 0], [0, 1, 0], atol=1e-6)
+    np.testing.assert_allclose(turned[0] @ [0.3, 0.3, 0.3], [0.3] * 3, atol=1e-6)
+    np.testing.assert_allclose(turned[1], np.eye(3), atol=1e-6)
+
+
 def test_colours_change_as_a_plain_loop_changes_them() -> None:
     some = pictures(60, 5, 6, seed=7)
     made, rng = recoloured(some, RNG(11)), RNG(11)
-    changed, greyed, spread = rng.random(60) < 0.8, rng.random(60) < 0.2, rng.uniform(-1, 1, (60, 3))
+    changed, greyed, spread = rng.random(60) < 0.8, rng.random(60) < 0.2, rng.uniform(-1, 1, (60, 4))
     for k in range(60):
         x = some[k].numpy().astype(np.float64)
-        b, c, s = 1 + np.array([0.4, 0.4, 0.2]) * spread[k] if changed[k] else (1.0, 1.0, 1.0)
+        hue, *by = np.array([0.5, 0.2, 0.4, 0.4]) * spread[k] if changed[k] else np.zeros(4)
+        s, c, b = 1 + np.array(by)
         s = 0.0 if greyed[k] else s
         grey = 0.299 * x[0] + 0.587 * x[1] + 0.114 * x[2]
-        x = grey + s * (x - grey)
+        x = about_grey(hue * 2 * np.pi, grey + s * (x - grey))
         x = (x.mean() + c * (x - x.mean())) * b
         np.testing.assert_allclose(made[k].numpy(), x.clip(0, 255), atol=1e-2)
         if greyed[k]:
