@@ -153,8 +153,9 @@ def first_difference(mine: dict[str, Any], other: dict[str, Any]) -> str | None:
             return f"{(here or there)['name']} {'is new' if there is None else 'is gone'}"
         if here["name"] != there["name"]:
             return f"{here['name']} stands where {there['name']} was"
-        if here.get("pictures") != there.get("pictures"):
-            return f"{here['name']} has {here.get('pictures')} pictures instead of {there.get('pictures')}"
+        for things in ("pictures", "sounds"):
+            if here.get(things) != there.get(things):
+                return f"{here['name']} has {here.get(things)} {things} instead of {there.get(things)}"
         if here["size"] != there["size"]:
             return f"{here['name']} has {here['size']:,} bytes instead of {there['size']:,}"
         if here["sha256"] != there["sha256"]:
@@ -171,6 +172,17 @@ def classes_text(labels: npt.NDArray[np.int32], classes: Sequence[str], things: 
         return f"{counts[least]:,} {things} of each class to learn from"
     names = [short(classes[number], 20) for number in (least, most)]
     return f"from {counts[least]:,} ({names[0]}) to {counts[most]:,} ({names[1]}) {things} a class"
+
+
+def parts_text(parts: npt.NDArray[np.uint8], held_from: str, left: int) -> str:
+    """How many are learnt from and how many held out."""
+    train, held = int((parts == TRAIN).sum()), int((parts == HELD_OUT).sum())
+    if held_from == "all":
+        return "all are scored"
+    if held_from == "a tenth" and (parts == UNPARTED).all():
+        return "about a tenth will be held out"
+    more = f", {left:,} left for `regard eval` (test)" if left else ""
+    return f"{train:,} to learn from, {held:,} held out ({held_from}){more}"
 
 
 def short(name: str, room: int) -> str:

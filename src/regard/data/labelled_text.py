@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from regard.data.class_split import HELD_OUT, TRAIN
 from regard.data.decode import LineEnds
-from regard.data.labelled import classes_text, first_difference, short
+from regard.data.labelled import classes_text, first_difference, parts_text, short
 from regard.data.rows import Skipped
 from regard.data.text import Documents, Read, Reading
 from regard.errors import Notice
@@ -101,14 +101,11 @@ class LabelledTextSource:
 
     def summary(self) -> str:
         """What was found, in numbers; at most 80 columns."""
-        train, held = (int((self.parts == code).sum()) for code in (TRAIN, HELD_OUT))
-        left = f", {self.left:,} left for `regard eval` (test)" if self.left else ""
-        parts = f"{train:,} to learn from, {held:,} held out ({self.held_from}){left}"
         learnt = self.labels if self.held_from == "all" else self.labels[self.parts == TRAIN]
         lines = [
             f": {self.count:,} texts in {len(self.classes):,} classes",
             f"  {self.characters:,} characters ({len(self.distinct):,} different)",
-            "  all are scored" if self.held_from == "all" else f"  {parts}",
+            f"  {parts_text(self.parts, self.held_from, self.left)}",
             f"  {classes_text(learnt, self.classes, 'texts')}",
         ]
         return f"read {short(self.name, 75 - len(lines[0]))}" + "\n".join(line[:80] for line in lines)

@@ -3,11 +3,12 @@
 1. `-` is standard input. 2. A path that is not there is refused. 3. A pipe (FIFO, /dev/fd/N, /dev/stdin) is read as a
 stream. 4. What lies in /proc or /sys is refused. 5. A folder is walked. 6. What is no regular file is refused. 7. If
 more of the files are pictures, or archives or arrays of them, than are not, they are pictures (picture_vote.py); what
-comes in a stream never is. 8. If more of the files are tables (.csv, .tsv, .jsonl) whose first line has the columns
-text and label than are not, they are labelled texts, unless language is asked. 9. Where classification is asked, all
-else is labelled texts, too: .txt files in a folder for each class. 10. Files named .jsonl or .ndjson are rows with a
-text each. 11. Any other file is one text, unless its first bytes say that it is something else (sniff.py): then it is
-refused, or skipped and counted inside a folder.
+comes in a stream never is. 8. If more of them are sounds, or archives of sounds, than are not, they are sounds
+(sound_kinds.py). 9. If more of them are tables (.csv, .tsv, .jsonl) whose first line has the columns text and label
+than are not, they are labelled texts, unless language is asked. 10. Where classification is asked, all else is labelled
+texts, too: .txt files in a folder for each class. 11. Files named .jsonl or .ndjson are rows with a text each. 12. Any
+other file is one text, unless its first bytes say that it is something else (sniff.py): then it is refused, or skipped
+and counted inside a folder.
 """
 
 import json
@@ -29,6 +30,9 @@ from regard.data.picture_vote import picture_kind
 from regard.data.pictures import PictureSource
 from regard.data.scan import Found, scan
 from regard.data.sniff import STANDARD_INPUT, check_encoding
+from regard.data.sound_kinds import sound_kind
+from regard.data.sound_open import open_sounds
+from regard.data.sounds import SoundSource
 from regard.data.spool import spool_stdin
 from regard.data.text import ROWS, Reading, TextSource
 from regard.data.walk import Walk
@@ -36,7 +40,7 @@ from regard.errors import Notice, RegardError
 
 __all__ = ["Source", "open_source", "spool_stdin"]
 
-Source = TextSource | PictureSource | LabelledTextSource
+Source = TextSource | PictureSource | SoundSource | LabelledTextSource
 
 LANGUAGE, CLASSIFICATION = "language", "classification"
 _NO_DATA = ("/proc", "/sys")
@@ -75,6 +79,9 @@ def open_source(
             kind = picture_kind(walk.entries)
             if kind is not None:
                 return open_pictures(kind, opening.roots, asked)
+            kind = sound_kind(walk.entries)
+            if kind is not None:
+                return open_sounds(kind, opening.roots, asked)
             if task == CLASSIFICATION or (task != LANGUAGE and are_tables(walk.entries, reading)):
                 return open_labelled_texts(opening.roots, reading, asked)
         elif task == CLASSIFICATION:

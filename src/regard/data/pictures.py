@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from regard.data.class_split import HELD_OUT, TRAIN, UNPARTED
 from regard.data.copies import fields_of
-from regard.data.labelled import classes_text, first_difference, short
+from regard.data.labelled import classes_text, first_difference, parts_text, short
 from regard.data.picture_cache import Decoded, write_decoded
 from regard.data.picture_decode import KINDS, from_array, see
 from regard.data.picture_sets import PICTURES, Places
@@ -114,22 +114,13 @@ class PictureSource:
         lines = [
             f": {self.count:,} pictures {classes}",
             f"  {_sizes_text(self.sizes)}, {colour}",
-            f"  {self._parts_text()}",
+            f"  {parts_text(self.parts, self.held_from, self.left)}",
         ]
         if self.classes:
             learnt = self.labels if self.held_from == "all" else self.labels[self.parts != HELD_OUT]
             lines.append(f"  {classes_text(learnt, self.classes, 'pictures')}")
         room = WIDE - len("read ") - len(lines[0])
         return f"read {short(self.name, room)}" + "\n".join(line[:WIDE] for line in lines)
-
-    def _parts_text(self) -> str:
-        train, held = int((self.parts == TRAIN).sum()), int((self.parts == HELD_OUT).sum())
-        if self.held_from == "a tenth":
-            return "about a tenth will be held out"
-        if self.held_from == "all":
-            return "all are scored"
-        left = f", {self.left:,} left for `regard eval` (test)" if self.left else ""
-        return f"{train:,} to learn from, {held:,} held out ({self.held_from}){left}"
 
 
 def _sizes_text(sizes: dict[tuple[int, int], int]) -> str:

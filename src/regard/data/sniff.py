@@ -36,6 +36,7 @@ _PACKED = "unpack it: `{tool} {file} | regard train -`"
 _CONVERT = "save it as plain text (UTF-8)"
 _LEAVE_OUT = "leave it out, or give a text file"
 _PICTURES = "leave it out, or give a folder or an archive of pictures"
+_SOUNDS = "leave it out, or give a folder or an archive of sounds"
 
 # offset, bytes there, what it is, the way out
 _MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
@@ -63,7 +64,7 @@ _MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
     (8, b"WEBPVP8", "a WebP picture", _PICTURES),
     (0, b"II*\0", "a TIFF picture", _PICTURES),
     (0, b"MM\0*", "a TIFF picture", _PICTURES),
-    (8, b"WAVEfmt ", "a WAV sound", _LEAVE_OUT),
+    (8, b"WAVEfmt ", "a WAV sound", _SOUNDS),
     (0, b"fLaC\0", "a FLAC sound", _LEAVE_OUT),
     (0, b"OggS\0", "an Ogg sound", _LEAVE_OUT),
     (0, b"ID3\x02", "an MP3 sound", _LEAVE_OUT),
