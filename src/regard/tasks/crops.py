@@ -109,4 +109,5 @@ def mixing(turns: npt.NDArray[np.float64], saturation: npt.NDArray[np.float64]) 
     angle = 2 * np.pi * turns[:, None, None]
     across = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
     turned = np.cos(angle) * np.eye(3) + (1 - np.cos(angle)) / 3 + np.sin(angle) * across  # Rodrigues' formula
-    return (turned @ paler).astype(np.float32)
+    mixed: npt.NDArray[np.float32] = (turned @ paler).astype(np.float32)
+    return mixed
