@@ -17,9 +17,10 @@ from regard.training.plan import Plan, Shape, Timing
 from regard.training.ranks import Ranks
 from regard.training.settings import BY_NAME, SETTINGS, Value
 
-LATER = {"tokens", "vocabulary"}
-"""Chosen with the tokenizer."""
-OURS = [setting for setting in SETTINGS if setting.of in (None, "text") and setting.name not in LATER]
+LATER = {"tokens", "vocabulary", "task"}
+"""Chosen with the tokenizer, and before the plan."""
+OURS = [setting for setting in SETTINGS if not setting.of or "text" in setting.of]
+OURS = [setting for setting in OURS if setting.name not in LATER]
 
 
 class Untouched:

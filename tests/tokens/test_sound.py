@@ -93,7 +93,7 @@ def test_the_rate_hardly_changes_what_is_seen(frequency: float, rate: int) -> No
     assert known.shape == other.shape
     loud = known[5:-5] > -12
     assert loud.any()
-    assert np.abs(known[5:-5] - other[5:-5])[loud].max() < 0.6  # of the 23 between silence and a full-scale sine
+    assert np.abs(known[5:-5] - other[5:-5])[loud].max() < 0.7  # of the 23 between silence and a full-scale sine
 
 
 def test_twice_as_loud_is_log_4_more() -> None:

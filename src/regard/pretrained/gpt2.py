@@ -2,11 +2,12 @@
 
 from regard.pretrained.llama import NOT_QUANTISED, SILENT
 from regard.pretrained.rows import Row
-from regard.pretrained.table import ACTIVATION, FLAG, POSITIVE, Family, Field, Fixed, Rule, Values
+from regard.pretrained.table import ACTIVATION, FLAG, IDS_ALONE, POSITIVE, Family, Field, Fixed, Rule, Values
 
 
 def _always(values: Values) -> Values:
     return {
+        **IDS_ALONE,
         "attention.key_value_heads": values["attention.heads"],
         "attention.head_width": values["width"] // values["attention.heads"],
         "attention.query_key_norm": False,

@@ -1,7 +1,7 @@
 """Llama: RMSNorm before each part, rotary positions, SwiGLU, grouped keys and values (Touvron et al. 2023)."""
 
 from regard.pretrained.rows import Row
-from regard.pretrained.table import ACTIVATION, FLAG, POSITIVE, Family, Field, Fixed, Rule, Values
+from regard.pretrained.table import ACTIVATION, FLAG, IDS_ALONE, POSITIVE, Family, Field, Fixed, Rule, Values
 
 ROTARY_THETA = Field(("rope_parameters.rope_theta", "rope_theta"), "position.theta", POSITIVE, lambda v: 10_000.0)
 """transformers 5 writes the first place, everything older reads the second; both are written."""
@@ -61,7 +61,7 @@ ROWS = (
 
 
 def _always(values: Values) -> Values:
-    return {"norm.kind": "rms", "position.kind": "rotary", "residual": "pre", "memory": False,
+    return {**IDS_ALONE, "norm.kind": "rms", "position.kind": "rotary", "residual": "pre", "memory": False,
             "attention.query_key_norm": False, "feed_forward.gated": True}  # fmt: skip
 
 

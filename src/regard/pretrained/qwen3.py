@@ -3,7 +3,7 @@
 from regard.pretrained.llama import EVEN_HEADS, GROUPS, NOT_QUANTISED, PLAIN_ROTATION, ROTARY_THETA, SILENT
 from regard.pretrained.llama import ROWS as LLAMA_ROWS
 from regard.pretrained.rows import Row
-from regard.pretrained.table import ACTIVATION, FLAG, POSITIVE, Family, Field, Fixed, Values
+from regard.pretrained.table import ACTIVATION, FLAG, IDS_ALONE, POSITIVE, Family, Field, Fixed, Values
 
 
 def _no_window(value: object) -> bool:
@@ -11,7 +11,7 @@ def _no_window(value: object) -> bool:
 
 
 def _always(values: Values) -> Values:
-    return {"norm.kind": "rms", "position.kind": "rotary", "residual": "pre", "memory": False,
+    return {**IDS_ALONE, "norm.kind": "rms", "position.kind": "rotary", "residual": "pre", "memory": False,
             "attention.query_key_norm": True, "feed_forward.gated": True, "feed_forward.bias": False}  # fmt: skip
 
 

@@ -99,6 +99,10 @@ class Rule:
     fits: Callable[[Values], bool]
 
 
+IDS_ALONE: Values = {"ids": 0, "features": 0, "learned": 0}
+"""Of a language model's configuration: token ids go in, and a score for each of them comes out."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Family:
     name: str
