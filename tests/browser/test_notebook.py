@@ -14,11 +14,14 @@ import pytest
 from comm.base_comm import BaseComm
 from playwright.sync_api import Browser, Error, Locator, Page
 
+from regard.look import studio_of
+from regard.looking.picture import Picture
 from regard.looking.record import Recording
 from regard.page.export import Inline, page_of
 from regard.page.studio import Studio
 from regard.page.widget import Widget
 
+from ..page.test_pictures import noise, png, run_of
 from .serve import recording_of
 from .test_page import MOST_NODES, values
 
@@ -59,11 +62,11 @@ class Kernel:
         self.widgets[widget.model_id] = widget
         return str(widget.model_id)
 
-    def to_kernel(self, model: str, content: str) -> None:
+    def to_kernel(self, model: str, content: str, buffers: list[str]) -> None:
         question = json.loads(content)
         self.asked.append(question)
-        data = {"method": "custom", "content": question}
-        self.widgets[model].comm.handle_msg({"content": {"comm_id": model, "data": data}, "buffers": []})
+        data, sent = {"method": "custom", "content": question}, [memoryview(base64.b64decode(one)) for one in buffers]
+        self.widgets[model].comm.handle_msg({"content": {"comm_id": model, "data": data}, "buffers": sent})
 
     def from_kernel(self) -> str:
         found = []
@@ -161,6 +164,25 @@ def test_two_widgets_show_their_own_heads_with_the_recordings_numbers(notebook: 
     for cell in ("first", "second"):
         inside = f"document.getElementById('{cell}').firstChild.shadowRoot.querySelectorAll('*').length"
         assert notebook.evaluate(inside) <= MOST_NODES
+
+
+def test_a_picture_is_chosen_in_a_notebook(notebook: Page, kernel: Kernel, tmp_path: Path) -> None:
+    """Its bytes go to the kernel as they are, and what the kernel made of them comes back."""
+    model = kernel.add(studio_of(run_of(tmp_path), None))
+    notebook.evaluate("([model, cell]) => show(model, cell)", [model, "first"])
+    cell = notebook.locator("#first")
+    cell.locator("text=Choose a picture above").wait_for(timeout=SOON)
+    chooser = cell.locator("input[type=file]")
+    chooser.set_input_files({"name": "x.txt", "mimeType": "text/plain", "buffer": b"hello"})
+    cell.locator(".page-said:has-text('is no picture')").wait_for(timeout=SOON)
+    chooser.set_input_files({"name": "x.png", "mimeType": "image/png", "buffer": png(noise(24, 24, 7))})
+    cell.locator(".view.overlay .overlay-drawn").wait_for(timeout=SOON)
+    recording = kernel.widgets[model].studio.recording("1")
+    assert np.array_equal(Picture.of(recording).pixels, noise(24, 24, 7))
+    shown = cell.locator(".overlay-head[data-key='0'] [data-value]").evaluate_all(
+        "all => all.map((one) => Number(one.dataset.value))")  # fmt: skip
+    row = recording.weights(0, 0)[0]
+    np.testing.assert_allclose(shown, [row[2:].sum(), row[1], row[0]], atol=1e-6)
 
 
 def test_tiles_are_drawn_from_binary_messages(notebook: Page, kernel: Kernel) -> None:
