@@ -14,6 +14,7 @@ from regard.data.scenes import main as scenes
 from regard.distilled_run import DistilledRun
 from regard.errors import RegardError
 from regard.files import checkpoints
+from regard.tasks import distiller
 from regard.tasks.pictures import Chopper
 
 from .conftest import Call
@@ -186,11 +187,15 @@ def test_P17_few_labelled_pictures_are_refused_too(call: Call, made: Path) -> No
     assert (refused.code, "at least 64" in refused.err) == (2, True)
 
 
-@pytest.mark.parametrize(("given", "words"), [
-    ("--teacher-temperature=10", "the same share, so the loss stays at their logarithm, 4.16 nats"),
-    ("--learning-rate=1", "the same of every picture"),
+@pytest.mark.parametrize(("given", "kept", "words"), [
+    ("--teacher-temperature=10", 0.9, "the same share, so the loss stays at their logarithm, 4.16 nats"),
+    ("--learning-rate=0.1", 1.0, "the same of every picture"),
 ])  # fmt: skip
-def test_P17_a_collapse_ends_the_run_with_what_to_change(given: str, words: str, call: Call, made: Path) -> None:
+def test_P17_a_collapse_ends_the_run_with_what_to_change(
+    given: str, kept: float, words: str, call: Call, made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too warm a teacher gives all prototypes the same; one whose centre stays where it was ends in one point."""
+    monkeypatch.setattr(distiller, "CENTRE_KEPT", kept)
     done = call("train", made / "shapes", *ASKED, "--checkpoint-every=20", "--table-learning-rate=0.1", given)
     assert done.code == 1, done.err
     assert words in done.sentence
@@ -205,3 +210,19 @@ def test_without_its_cache_neighbours_cannot_be_asked(made: Path, tmp_path: Path
     shutil.copytree(made / "runs" / "shapes", tmp_path / "moved", ignore=shutil.ignore_patterns("cache"))
     with pytest.raises(RegardError, match="neighbours are among them"):
         regard.load(tmp_path / "moved").evaluate()
+
+
+def test_folders_that_are_no_classes_do_not_stand_in_the_way(call: Call, tmp_path: Path) -> None:
+    flat(tmp_path, 72)
+    layouts = {"one": ["one/2019"], "loose": ["loose", "loose/2020"]}
+    for number, picture in enumerate(sorted((tmp_path / "photos").iterdir())):
+        for folders in layouts.values():
+            place = tmp_path / folders[number % len(folders)]
+            place.mkdir(parents=True, exist_ok=True)
+            shutil.copy(picture, place)
+    for name, words in (("one", "of one class"), ("loose", "holds loose pictures")):
+        assert words in call("train", name, "--steps=2").sentence
+        done = call("train", name, "--task=distillation", "--steps=1", "--width=32", "--layers=1", "--batch=4")
+        assert done.code == 0, done.err
+        assert "72 pictures without labels" in done.err
+    assert "layout of folders that says no classes, passed over (holds loose pictures" in done.err

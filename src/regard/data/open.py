@@ -42,7 +42,7 @@ __all__ = ["Source", "open_source", "spool_stdin"]
 
 Source = TextSource | PictureSource | SoundSource | LabelledTextSource
 
-LANGUAGE, CLASSIFICATION = "language", "classification"
+LANGUAGE, CLASSIFICATION, DISTILLATION = "language", "classification", "distillation"
 _NO_DATA = ("/proc", "/sys")
 
 
@@ -74,7 +74,7 @@ def open_source(
             opening.add(path, number)
         walk, name = opening.walk, _run_name(paths[0])
         shown = _shown(paths[0]) if len(paths) == 1 else f"{_shown(paths[0])} and {len(paths) - 1} more"
-        asked = Asked(name, shown, walk.unreadable, walk.notices(), skip_bad, scoring)
+        asked = Asked(name, shown, walk.unreadable, walk.notices(), skip_bad, scoring, task != DISTILLATION)
         if not opening.streams:
             kind = picture_kind(walk.entries)
             if kind is not None:

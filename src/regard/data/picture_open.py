@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
-from regard.data.class_folders import class_folders, lay_out, masks_beside, part_in_name
+from regard.data.class_folders import Layout, class_folders, lay_out, masks_beside, part_in_name
 from regard.data.decode import Entry
 from regard.data.labelled import choose
 from regard.data.picture_arrays import labelled_stacks
@@ -21,6 +21,7 @@ from regard.data.pictures import PictureSource
 from regard.errors import Notice, RegardError, places
 
 MASKS = "masks passed over"
+PASSED = "layout of folders that says no classes, passed over"
 TOO_FEW = f"{class_folders(PICTURES.things)}; pictures without labels lie in no folder below the one given"
 
 
@@ -47,6 +48,8 @@ class Asked:
     skip_bad: bool
     scoring: bool
     """Whether they are only to be scored: those of test/ if there, else of val/, else all."""
+    labelled: bool = True
+    """Whether labels must fit wherever there are some; else those that do not are passed over."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ class _Listing:
         if names:
             layout = lay_out(names, place.shown, things)
             table = any(PurePosixPath(name).name in TABLES for name in aside.labels)
-            labels: Sequence[str | None] | None = None if table else layout.labels(aside.folders)
+            labels = None if table else self._by_folder(layout, aside.folders)
             beside = None
             if labels is None:
                 beside = labels_beside(names, aside.labels, place.shown, self.asked.skip_bad, things)
@@ -147,6 +150,16 @@ class _Listing:
         self.found.places.append(place)
         self.found.notices.extend([*_counted(aside.passed), *notices])
 
+    def _by_folder(self, layout: Layout, folders: set[str]) -> Sequence[str | None] | None:
+        """The classes that folders say."""
+        try:
+            return layout.labels(folders)
+        except RegardError as error:
+            if self.asked.labelled:
+                raise
+            self.found.notices.append(Notice(PASSED, 1, (error.what,)))
+            return None
+
 
 def _counted(passed: dict[str, list[str]]) -> list[Notice]:
     return [Notice(what, len(names), tuple(names[:5])) for what, names in passed.items() if names]
@@ -155,6 +168,9 @@ def _counted(passed: dict[str, list[str]]) -> list[Notice]:
 def _made(found: Listed, asked: Asked) -> PictureSource:
     """Chooses what is learnt from and what is held out, and numbers the classes."""
     columns = found.columns
+    said = {label for label, kept in zip(columns.labels, columns.kept, strict=True) if kept}
+    if not asked.labelled and (None in said or len(said) < 2):
+        columns.labels[:] = [None] * len(columns.labels)
     chosen = choose(columns, asked.shown, PICTURES.things, asked.scoring, TOO_FEW)
     if not len(chosen.rows):
         raise RegardError(asked.shown, "no table of labels names one of its pictures", "add rows to it, or remove it")
