@@ -110,7 +110,11 @@ def task_of(kind: str, name: str | None = None) -> Any:
     """The task's class, from the visible table in tasks/__init__.py: what data of this kind are usually asked, unless
     another is named. Raises RegardError for one that cannot be asked of them.
     """
-    known, data = TASKS[kind], kind.replace("_", " ")
+    data = kind.replace("_", " ")
+    if kind not in TASKS:
+        there = ", ".join(one.replace("_", " ") for one in TASKS)
+        raise RegardError(data, "these are read, but nothing can be learnt of them yet", f"give one of: {there}")
+    known = TASKS[kind]
     name = next(iter(known)) if name is None else name
     if name not in known:
         do = f"give {' or '.join(known)}, or leave it out"
