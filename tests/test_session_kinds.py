@@ -9,5 +9,5 @@ from regard.tasks import TASKS
 
 def test_a_kind_without_a_task_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(TASKS, "pictures")
-    with pytest.raises(RegardError, match=r"^pictures: these are read, but nothing can be learnt of them yet; give one of"):
+    with pytest.raises(RegardError, match=r"^pictures: these are read, but nothing can be learnt of them yet; give"):
         task_of("pictures")

@@ -22,8 +22,8 @@ GREYED = 0.2
 BRIGHTNESS, CONTRAST, SATURATION = 0.4, 0.4, 0.2
 """A factor of each lies between 1 less so much and 1 plus so much."""
 HUE = 0.5
-"""Turns of the circle of hues, at most, either way: colours are what a small network would learn first, and nothing
-else (docs/log.md); the paper has 0.1."""
+"""Turns of the circle of hues, at most, either way: so that colours alone do not tell pictures apart; the paper
+has 0.1."""
 LUMINANCE = (0.299, 0.587, 0.114)
 """Parts of red, green and blue in what is seen as grey (ITU-R BT.601)."""
 

@@ -1,6 +1,6 @@
 """Pictures without labels, from what was read to a task: the plan, the cache, and distillation opened on a run.
 
-docs/log.md has the runs behind the figures.
+docs/log.md has the trials behind the figures; they were short.
 """
 
 from collections.abc import Mapping
@@ -115,13 +115,13 @@ def _choose_rest(train: int, plan: Plan, steps: float, seen: float) -> None:
     plan.choose("dropout", 0.0, often)
     plan.choose("weight_decay", 0.1, often)
     warm_up = int(plan.choose("warm_up", max(1, min(200, int(steps * 0.03))), "the prototypes rest meanwhile"))
-    plan.choose("teacher_temperature", 0.04, "the student's is 0.1; docs/log.md has the runs beside it")
+    plan.choose("teacher_temperature", 0.04, "the student's is 0.1")
     plan.choose("temperature_warm_up", max(warm_up, int(steps * 0.2)), "a fifth of the steps")
     decay = round(min(0.996, max(0.9, 1 - 40 / max(steps, 1.0))), 4)
     plan.choose("average", decay, f"the teacher follows over {1 / (1 - decay):,.0f} of {steps:,.0f} steps, then rests")
     plan.choose("monitor", 0.0, "the teacher has come to rest at the end")
-    plan.choose("learning_rate", 0.005, "Muon's; a teacher cannot follow more (docs/log.md)")
-    plan.choose("table_learning_rate", 0.001, "AdamW's; docs/log.md has the runs beside it")
+    plan.choose("learning_rate", 0.005, "Muon's, a quarter of what labels take: a teacher has to follow")
+    plan.choose("table_learning_rate", 0.001, "AdamW's")
     plan.choose("cool_down", 0.4, "falls to 0 over the last part of the time")
 
 

@@ -29,7 +29,7 @@ PATCHES = 100
 """A picture is cut into at most so many."""
 TOKENS_A_STEP = 4096
 THETA = 100.0
-"""Base of the rotation: rows and columns are few, a text's 10,000 would hardly turn most pairs (docs/log.md)."""
+"""Base of the rotation: rows and columns are few, a text's 10,000 would hardly turn most pairs."""
 MIRRORED_LIMIT = 0.8
 """Of what a linear classifier finds in pictures, which part it must find in mirrored ones, or nothing is mirrored."""
 COMPARED = 4000
@@ -46,7 +46,7 @@ def prepare(source: PictureSource, plan: Plan, folder: Path, base: Any | None, b
     height, width = choose_size(plan, source.sizes)
     decoded = source.decode(folder, height, width)
     choose_patch(plan, height, width)
-    plan.choose("pooling", "mean", "it learnt more than a class token did (docs/log.md)")
+    plan.choose("pooling", "mean", "each patch has a say; a class token is there where it is asked for")
     plan.choose("registers", 0, "learned tokens without pixels; models of this size do without")
     choose_variation(plan, decoded)
     return Prepared(decoded, len(decoded.classes), needs_of_pictures, list(decoded.notices))
@@ -134,7 +134,7 @@ class Prepared:
 
 
 def needs_of_pictures(train: int, held_out: int, classes: int) -> Needs:
-    """train, held_out: tokens of the two parts. docs/log.md has the runs behind the figures."""
+    """train, held_out: tokens of the two parts. The figures are not measured yet beside others (docs/log.md)."""
     return Needs(train=train, held_out=held_out, vocabulary=classes, tokens_a_step=TOKENS_A_STEP, steps=1500, fed=6.0,
                  room=10.0, scorings=1.1, rest=partial(_choose_rest, train))  # fmt: skip
 

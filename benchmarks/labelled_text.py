@@ -1,0 +1,74 @@
+"""Accuracy of `regard train` on a table of labelled sentences in the minutes given, no other flag.
+
+python benchmarks/labelled_text.py [--minutes 1] [--seeds 1] [--data FOLDER]
+FOLDER holds multi30k/, sentences in English, German and French; the label of a sentence is its language. Learnt from
+the training part (87,000 sentences), tested on test_2016_flickr (3,000). What is not there is said and not run.
+"""
+
+import argparse
+import gzip
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from common import report
+
+PARTS = {"train": "train", "test": "test_2016_flickr"}
+LANGUAGES = ("en", "de", "fr")
+
+
+def tables(data: Path, folder: Path) -> list[Path]:
+    """train.tsv and test.tsv, a sentence and its language a row; the few tabs within sentences become spaces."""
+    made = []
+    for part, name in PARTS.items():
+        made.append(folder / f"{part}.tsv")
+        with made[-1].open("w", encoding="utf-8", newline="\n") as table:
+            table.write("text\tlabel\n")
+            for language in LANGUAGES:
+                text = gzip.decompress((data / "multi30k" / f"{name}.{language}.gz").read_bytes()).decode()
+                for line in text.rstrip("\n").split("\n"):
+                    table.write(line.replace("\t", " ") + f"\t{language}\n")
+    return made
+
+
+def trained(paths: list[Path], minutes: float, seed: int, folder: Path) -> dict[str, Any]:
+    command = [sys.executable, "-m", "regard", "train", *map(str, paths), "--minutes", str(minutes), "--json"]
+    command += ["--out", str(folder), *(["--seed", str(seed)] if seed else [])]
+    began = time.monotonic()
+    result = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    plan = {choice["name"]: choice["value"] for choice in result["plan"]}
+    return {
+        "run": f"regard, {minutes:g} min, seed {seed}", "accuracy": result["accuracy"], "nats": result["nats"],
+        "linear": result["baselines"]["linear"]["accuracy"], "majority": result["baselines"]["majority"]["accuracy"],
+        "seconds": time.monotonic() - began, "texts/s": result["texts_per_second"], "steps": result["steps"],
+        "model": f"{plan['width']} x {plan['layers']}",
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    data = os.environ.get("REGARD_DATA")
+    parser.add_argument("--minutes", type=float, default=1.0)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--data", type=Path, default=Path(data) if data else None)
+    given = parser.parse_args()
+    if given.data is None or not (given.data / "multi30k").is_dir():
+        sys.exit("multi30k/ is not there, so nothing was run; name the folder that holds it with --data")
+    rows = list[dict[str, Any]]()
+    with TemporaryDirectory() as folder:
+        paths = tables(given.data, Path(folder))
+        for seed in range(given.seeds):
+            rows.append(trained(paths, given.minutes, seed, Path(folder) / f"run-{seed}"))
+            print(rows[-1], file=sys.stderr, flush=True)
+    rows.append({"run": f"mean of {len(rows)}", "accuracy": statistics.mean(row["accuracy"] for row in rows)})
+    report(f"labelled-text-{given.minutes:g}min", rows)
+
+
+if __name__ == "__main__":
+    main()
