@@ -25,9 +25,13 @@ export function headsBrush(page, {numbers, choose, toggle, pick, open}) {
     element("input", {class: "small brush-bound", type: "number", step: "any", "aria-label": BRUSH_BOUNDS[k]}));
   const form = element("form", {class: "row small", onsubmit: byNumbers}, "pick the heads from ", bounds[0], " to ",
     bounds[1], " across and from ", bounds[2], " to ", bounds[3], " up", element("button", {class: "plain"}, "pick"));
-  const node = element("details", {class: "small brush", ontoggle: () => {
-    if (node.open !== (state.get().brush === "1")) state.set({brush: node.open ? "1" : ""}, {replace: true});
-  }}, element("summary", {}, "Two numbers against each other"), element("div", {class: "row"}, acrossLabel, upLabel),
+  const opened = (event) => { // not by the toggle event: it comes later, and what is drawn meanwhile would close it again
+    event.preventDefault();
+    node.open = !node.open;
+    state.set({brush: node.open ? "1" : ""}, {replace: true});
+  };
+  const node = element("details", {class: "small brush"},
+    element("summary", {onclick: opened}, "Two numbers against each other"), element("div", {class: "row"}, acrossLabel, upLabel),
     element("p", {class: "quiet"}, "A dot is a head; its numbers are means ", element("span", {class: "derived"}, "Derived"),
       ". Drag a frame around dots to pick them, or with the arrow keys go from dot to dot; space picks one, Enter opens " +
       "its matrix. Hollow: an induction score over fewer than 20 rows."),
