@@ -67,7 +67,8 @@ def train(paths: tuple[str, ...], plan: bool, json_: bool, base: str | None, out
           fresh: bool, device: str | None, tensorboard: bool, accept_new_data: bool, no_lock: bool,
           encoding: str | None, skip_bad: bool, text_key: str, **given: Any) -> None:  # fmt: skip
     """Train on PATHS: text files, folders of them, .jsonl with "text", - for standard input, or shakespeare, which
-    comes with regard; or pictures in a folder for each class, also in an archive, as IDX files or as arrays.
+    comes with regard; pictures in a folder for each class, also in an archive, as IDX files or as arrays; or a table
+    with the columns text and label.
 
     Every setting that is not given is planned from the data, the minutes and the measured speed; --plan says why.
     The same command again goes on with a run that was stopped.
