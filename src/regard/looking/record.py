@@ -1,5 +1,4 @@
 """Recording one forward pass, and reading from it.
-
 Shapes: n query positions; m key positions; r and c chosen rows and columns; width of the residual stream.
 """
 
