@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from regard.looking.record import Recording
 
+from ..looking.patched import Planted, planted
 from ..looking.small import build, look, text
 from .planted import page_with
 
@@ -77,6 +79,29 @@ def proven() -> Recording:
 def proven_page(proven: Recording) -> Iterator[str]:
     """The address of a live page that shows it."""
     with page_with(proven) as address:
+        yield address
+
+
+Shown = Callable[[Recording], str]
+
+
+@pytest.fixture
+def shown() -> Iterator[Shown]:
+    """Serves a recording until the test and its pages have ended; its address. To be asked for before open_page."""
+    with ExitStack() as stack:
+        yield lambda recording: stack.enter_context(page_with(recording))
+
+
+@pytest.fixture(scope="session")
+def pictured() -> Planted:
+    """A picture of 3 x 3 patches, a class token and two registers."""
+    return planted(registers=2, beta=3.0)
+
+
+@pytest.fixture(scope="session")
+def pictured_page(pictured: Planted) -> Iterator[str]:
+    """The address of a live page that shows it."""
+    with page_with(pictured.recording) as address:
         yield address
 
 
