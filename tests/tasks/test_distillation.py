@@ -203,11 +203,11 @@ def test_the_teacher_follows_the_student_and_comes_to_rest() -> None:
 
 def test_the_teachers_temperature_rises_to_what_was_asked_and_stays() -> None:
     rising = [temperature_at(step, 0.05, 10) for step in range(13)]
-    assert rising[0] == pytest.approx(0.03)
-    assert rising[5] == pytest.approx(0.04)
+    assert rising[0] == pytest.approx(0.02)
+    assert rising[5] == pytest.approx(0.035)
     assert rising[10:] == [pytest.approx(0.05)] * 3
-    assert np.allclose(np.diff(rising[:11]), 0.002)
-    assert temperature_at(0, 0.05, 0) == pytest.approx(0.03)
+    assert np.allclose(np.diff(rising[:11]), 0.003)
+    assert temperature_at(0, 0.05, 0) == pytest.approx(0.02)
 
 
 def test_the_head_sees_directions_alone() -> None:

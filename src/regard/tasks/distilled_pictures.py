@@ -29,10 +29,10 @@ OUTPUTS = 256
 """What the transformer makes of a picture for the head: its first layer."""
 INSIDE = "transformer."
 """How the names of the transformer's own weights begin in a checkpoint."""
-LARGE, SMALL = (0.4, 1.0), (0.1, 0.4)
-"""Shares of the picture that crops take."""
-TOKENS_A_STEP = 4096
-"""Of whole pictures; a step computes some four times as many, as each is seen in several crops."""
+LARGE, SMALL = (0.5, 1.0), (0.2, 0.6)
+"""Shares of the picture that crops take: the paper's small ones, 0.05 to 0.4, would seldom show an object of these."""
+TOKENS_A_STEP = 2048
+"""Of whole pictures; a step computes some three times as many, as each is seen in several crops."""
 SCORING = 0.25
 """What looking at a whole picture costs, of what is counted for it: no crops, and the teacher alone."""
 
@@ -52,7 +52,7 @@ class DistilledPictures:
         choose_patch(plan, height, width)
         plan.choose("pooling", "class", "its row of the last attention outlines what is in the picture")
         plan.choose("registers", 0, "learned tokens without pixels; models of this size do without")
-        plan.choose("local_crops", 4, "beside two large ones; each costs a quarter of one")
+        plan.choose("local_crops", 2, "beside two large ones; each costs a quarter of one")
         plan.choose("flip", "yes", "a mirrored picture shows the same things; --flip no where sides matter")
         plan.choose("prototypes", prototypes_for(count), f"{count:,} pictures")
         known = 2 * min(1.0, KNOWN / count) if decoded.classes else 0.0
@@ -116,12 +116,12 @@ def _choose_rest(train: int, plan: Plan, steps: float, seen: float) -> None:
     plan.choose("weight_decay", 0.1, often)
     warm_up = int(plan.choose("warm_up", max(1, min(200, int(steps * 0.03))), "the prototypes rest meanwhile"))
     plan.choose("teacher_temperature", 0.04, "the student's is 0.1")
-    plan.choose("temperature_warm_up", max(warm_up, int(steps * 0.2)), "a fifth of the steps")
+    plan.choose("temperature_warm_up", max(warm_up, int(steps * 0.4)), "two fifths of the steps")
     decay = round(min(0.996, max(0.9, 1 - 40 / max(steps, 1.0))), 4)
     plan.choose("average", decay, f"the teacher follows over {1 / (1 - decay):,.0f} of {steps:,.0f} steps, then rests")
     plan.choose("monitor", 0.0, "the teacher has come to rest at the end")
     plan.choose("learning_rate", 0.005, "Muon's, a quarter of what labels take: a teacher has to follow")
-    plan.choose("table_learning_rate", 0.001, "AdamW's")
+    plan.choose("table_learning_rate", 0.0005, "AdamW's, what the paper takes for 256 pictures a step")
     plan.choose("cool_down", 0.4, "falls to 0 over the last part of the time")
 
 

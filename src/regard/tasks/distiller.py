@@ -20,7 +20,7 @@ from regard.training.ranks import Ranks
 STUDENT_TEMPERATURE = 0.1
 CENTRE_KEPT = 0.9
 """Of the centre, each step (their table 7: anything from 0 to 0.99 will do)."""
-COOLER = 0.6
+COOLER = 0.4
 """The teacher's temperature at the start, of what it will be."""
 
 Pool = Callable[[Tensor, Sequence], Tensor]
