@@ -510,6 +510,25 @@ def test_W17_closing_ends_what_runs_and_what_waits(recording: Recording) -> None
     run(test)
 
 
+def test_W17_what_is_being_answered_when_all_ends_says_that_it_ended(recording: Recording) -> None:
+    began = threading.Event()
+
+    def endless(recording: Recording, rest: str) -> Answer:
+        began.set()
+        while True:
+            stop_if_unwanted()
+
+    studio = Studio(None, recording, proves=False, answering=endless)
+
+    async def test() -> None:
+        asked = asyncio.create_task(studio.answer("1", "facts"))
+        assert await asyncio.to_thread(began.wait, WAIT)
+        studio.stop()
+        assert "ending" in await declined(asked, 503)
+
+    run(test)
+
+
 # edits
 
 

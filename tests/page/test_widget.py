@@ -18,7 +18,7 @@ from regard.page.answers import Answer, answer, every_question
 from regard.page.export import Inline
 from regard.page.guard import FAULT
 from regard.page.studio import Studio
-from regard.page.widget import Widget, answer_of
+from regard.page.widget import Widget, _loop, answer_of
 from regard.page.worker import Declined
 
 from ..looking.small import build, look, text
@@ -119,6 +119,33 @@ def test_W09_what_is_dropped_or_closed_stops() -> None:
         assert began.acquire(timeout=WAIT)
         leave()
         assert ended.acquire(timeout=WAIT)
+    assert heard.said == {}
+
+
+def test_W09_a_number_given_again_at_once_is_the_new_questions() -> None:
+    began, ended, held = threading.Semaphore(0), threading.Semaphore(0), threading.Event()
+
+    def endless(recording: Recording, rest: str) -> Answer:
+        began.release()
+        try:
+            while True:
+                stop_if_unwanted()
+        finally:
+            ended.release()
+
+    heard = Heard(Studio(None, look(MODEL, text(3)), proves=False, answering=endless))
+    question = {"id": "x", "path": "1/facts"}
+    heard.widget._heard(heard.widget, question, [])
+    assert began.acquire(timeout=WAIT)
+    _loop().call_soon_threadsafe(held.wait, WAIT)  # so that the next two are heard in one breath
+    heard.widget._heard(heard.widget, {"drop": "x"}, [])
+    heard.widget._heard(heard.widget, question, [])
+    held.set()
+    assert ended.acquire(timeout=WAIT)
+    assert began.acquire(timeout=WAIT)
+    heard.widget._heard(heard.widget, {"drop": "x"}, [])
+    assert ended.acquire(timeout=WAIT)
+    heard.widget.close()
     assert heard.said == {}
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from regard.looking.edit import Edit
 from regard.looking.record import Recording
-from regard.looking.stopping import while_wanted
+from regard.looking.stopping import Stopped, while_wanted
 from regard.looking.survey import Survey, Surveying
 from regard.page.answers import Answer, answer, takes_long
 from regard.page.effects import effect_of
@@ -181,6 +181,8 @@ class Studio:
                 return await asyncio.wrap_future(pool.submit(self._answered, gone, recording, rest))
         except TimeoutError:
             raise too_long(self._limit) from None
+        except Stopped:  # `gone` is only set below: all of the studio was ended
+            raise Declined(*ENDED) from None
         finally:
             gone.set()
             self._asked -= 1

@@ -40,8 +40,8 @@ class Widget(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]  # ipywi
     def close(self) -> None:
         """Ends what runs for it, and takes it off the notebook."""
         if hasattr(self, "studio"):
+            _loop().call_soon_threadsafe(self._forget)  # first: what then ends early has nobody to tell
             self.studio.stop()
-            _loop().call_soon_threadsafe(self._forget)
         super().close()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
@@ -68,7 +68,12 @@ class Widget(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]  # ipywi
             self._tasks.pop(dropped).cancel()
         if isinstance(number, str) and number not in self._tasks:
             self._tasks[number] = _loop().create_task(self._answer(number, question))
-            self._tasks[number].add_done_callback(lambda task: self._tasks.pop(number, None))
+            self._tasks[number].add_done_callback(lambda task: self._ended(number, task))
+
+    def _ended(self, number: str, task: "asyncio.Task[None]") -> None:
+        """A dropped question's number may have been given to the next one before it ended."""
+        if self._tasks.get(number) is task:
+            del self._tasks[number]
 
     def _forget(self) -> None:
         """All that is still being answered."""
