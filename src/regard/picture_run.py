@@ -11,12 +11,14 @@ from regard.trained import Run
 
 if TYPE_CHECKING:
     from regard.data.picture_cache import Decoded
+    from regard.data.picture_decode import Seen
     from regard.look import Look
+    from regard.tasks.classification import Classification
     from regard.tasks.pictures import Chopper
 
 
 class PictureRun(Run):
-    takes = "picture"
+    takes, things = "picture", "pictures"
     answers = True
     """Whether what comes out of the model are scores of classes."""
 
@@ -43,6 +45,22 @@ class PictureRun(Run):
         """Loads what answers need. Raises RegardError for what is wrong with it."""
         _ = self.model
 
+    def seen(self, given: str | Path | bytes) -> "tuple[Seen, list[str]]":
+        """What the model sees of a file, or its bytes, and what had to be done to it. Raises RegardError."""
+        from regard.data.picture_decode import KINDS, SCALED, decode_one
+
+        chopper = self.chopper
+        seen = decode_one(given, chopper.height, chopper.width, chopper.channels)
+        return seen, [what for bit, what in enumerate(KINDS) if seen.kinds & ~SCALED & 1 << bit]
+
+    def task_on(self, decoded: "Decoded") -> "Classification":
+        """What is asked of it, with these pictures as its own."""
+        from regard.tasks.labelled_pictures import classification
+        from regard.training.ranks import Ranks
+
+        assert self.config is not None
+        return classification(decoded, self.config["settings"], Ranks(), self.config["model"], self.chopper)
+
     def predict(self, picture: str | Path | bytes) -> list[tuple[str, float]]:
         """(class, probability) of a picture's file, or its bytes, the likeliest first.
 
@@ -50,10 +68,7 @@ class PictureRun(Run):
         """
         import torch
 
-        from regard.data.picture_decode import decode_one
-
-        chopper = self.chopper
-        seen = decode_one(picture, chopper.height, chopper.width, chopper.channels)
+        chopper, (seen, _) = self.chopper, self.seen(picture)
         tokens, model = chopper(seen.pixels[None]), self.model  # loaded out here, or it could not be looked at
         with torch.inference_mode():
             shares = chopper.pool(model(tokens), tokens)[0].double().softmax(dim=-1).tolist()
@@ -64,16 +79,13 @@ class PictureRun(Run):
 
         Raises RegardError for what is no picture that can be read.
         """
-        from regard.data.picture_decode import KINDS, SCALED, decode_one
         from regard.look import Look
         from regard.looking.picture import tokens_of_patches
         from regard.looking.record import record
 
-        chopper = self.chopper
-        seen = decode_one(picture, chopper.height, chopper.width, chopper.channels)
+        chopper, (seen, done) = self.chopper, self.seen(picture)
         grid, crop = chopper.grid, seen.crop
         named = tokens_of_patches(grid, chopper.learned, chopper.class_token)
-        done = [what for bit, what in enumerate(KINDS) if seen.kinds & ~SCALED & 1 << bit]
         for what in done:
             self.notice(what, 1)
         facts = {"grid": [grid.height, grid.width, grid.patch_height, grid.patch_width],
@@ -97,27 +109,27 @@ class PictureRun(Run):
         import numpy as np
 
         from regard.data.picture_cache import open_decoded
-        from regard.tasks.labelled_pictures import classification
         from regard.tasks.pictures import PictureExamples
-        from regard.training.ranks import Ranks
 
-        if encoding is not None or text_key != "text":
-            raise RegardError("--encoding, --text-key", "the run is on pictures", "leave it out")
-        assert self.config is not None
-        own = open_decoded(self.path)
+        self._check_reading(encoding, text_key)
+        own = open_decoded(self.path, self.things)
         if own is None and not paths:
-            raise RegardError(str(self.path), "its pictures are not in its cache", "name pictures to evaluate on")
+            what = f"its {self.things} are not in its cache"
+            raise RegardError(str(self.path), what, f"name {self.things} to evaluate on")
         if not paths:
             assert own is not None
-            task = classification(own, self.config["settings"], Ranks(), self.config["model"])
-            return task.evaluate(self.model)
+            return self.task_on(own).evaluate(self.model)
         with TemporaryDirectory(prefix="regard-eval-") as folder:
             other = self._decoded(paths, skip_bad, Path(folder))
-            task = classification(own or other, self.config["settings"], Ranks(), self.config["model"], self.chopper)
+            task = self.task_on(own or other)
             examples = PictureExamples(other.pictures, other.labels.astype(np.int64), other.rows("all"), self.chopper)
             if own is None:
                 return {**task.count(self.model, examples).scores(self.classes), "baselines": {}}
             return task.evaluate_on(self.model, examples, own.copied_in(other))
+
+    def _check_reading(self, encoding: str | None, text_key: str) -> None:
+        if encoding is not None or text_key != "text":
+            raise RegardError("--encoding, --text-key", f"the run is on {self.things}", "leave it out")
 
     def _decoded(self, paths: tuple[str | Path, ...], skip_bad: bool, folder: Path) -> "Decoded":
         """Other pictures, their labels numbered as the run's classes are."""
@@ -125,25 +137,33 @@ class PictureRun(Run):
 
         from regard.data.class_folders import matched
         from regard.data.open import open_source
-        from regard.data.pictures import PictureSource
+        from regard.data.text import TextSource
 
         source = open_source([str(path) for path in paths], skip_bad=skip_bad, scoring=True)
-        if not isinstance(source, PictureSource):
-            raise RegardError(str(paths[0]), "this is text, and the run is on pictures", "name a folder of pictures")
+        if isinstance(source, TextSource) or source.kind != self.things:
+            what = f"this is {source.kind.replace('_', ' ')}, and the run is on {self.things}"
+            raise RegardError(str(paths[0]), what, f"name a folder of {self.things}")
         if not source.classes:
-            raise RegardError(source.shown, "its pictures have no labels", "put each class into a folder of its own")
+            do = "put each class into a folder of its own"
+            raise RegardError(source.shown, f"its {self.things} have no labels", do)
         number = matched(self.classes, source.classes, source.shown)
-        source = replace(source, channels=self.chopper.channels)
-        decoded = source.decode(folder, self.chopper.height, self.chopper.width)
+        decoded = self.decoded(source, folder)
         self.notices += [*source.notices, *decoded.notices]
         missing = [name for name in self.classes if name not in source.classes]
         if missing:
-            what = "classes without a picture here, not measured"
+            what = f"classes without a {self.things.removesuffix('s')} here, not measured"
             self.notices.append(Notice(what, len(missing), tuple(missing[:5])))
         ours = np.array([number[name] for name in source.classes])
         return replace(decoded, labels=ours[decoded.labels].astype(np.int32), classes=tuple(self.classes))
 
+    def decoded(self, source: Any, folder: Path) -> "Decoded":
+        """Others of the same kind, as the run's own were decoded; into a folder's cache."""
+        found: Decoded = replace(source, channels=self.chopper.channels).decode(
+            folder, self.chopper.height, self.chopper.width
+        )
+        return found
+
     def export(self, target: str | Path, format: str = "hf", *, dtype: str = "float32",
                overwrite: bool = False) -> NoReturn:  # fmt: skip
         """Raises RegardError: other programs have no such model."""
-        raise RegardError(str(self.path), "a model of pictures cannot be exported yet", "export a run on text")
+        raise RegardError(str(self.path), f"a model of {self.things} cannot be exported yet", "export a run on text")

@@ -14,6 +14,7 @@ from regard.distilled_run import DistilledRun
 from regard.errors import RegardError, printable
 from regard.labelled_text_run import LabelledTextRun
 from regard.picture_run import PictureRun
+from regard.sound_run import SoundRun
 from regard.text_run import TextRun
 from regard.trained import Run, check_torch
 from regard.training.folders import CONFIG, read_config
@@ -27,6 +28,7 @@ RUNS: dict[tuple[str, str], type[TextRun] | type[LabelledTextRun] | type[Picture
     ("labelled_text", "classification"): LabelledTextRun,
     ("pictures", "classification"): PictureRun,
     ("pictures", "distillation"): DistilledRun,
+    ("sounds", "classification"): SoundRun,
 }
 """What a run can be asked, by the kind of its data and its task."""
 PICKLED = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}

@@ -7,5 +7,6 @@ TASKS = {
         "classification": "regard.tasks.labelled_pictures",
         "distillation": "regard.tasks.distilled_pictures",
     },
+    "sounds": {"classification": "regard.tasks.labelled_sounds"},
 }
 """The first of a kind is asked where --task names none."""

@@ -105,6 +105,12 @@ def mirrored_share(decoded: Decoded) -> float:
     return min(1.0, mirrored / max(plain, 1.0))
 
 
+def chopper_of(decoded: Decoded, settings: Mapping[str, Value]) -> Chopper:
+    learned = int(settings["registers"]) + (settings["pooling"] == "class")
+    return Chopper(decoded.height, decoded.width, decoded.channels, int(settings["patch"]), learned,
+                   settings["pooling"] == "class", *scales_of(decoded.pictures[decoded.rows("train")]))  # fmt: skip
+
+
 @dataclass
 class Prepared:
     """Pictures in the cache, their cutting chosen: what the plan's second half starts from."""
@@ -117,14 +123,18 @@ class Prepared:
     notices: list[Notice] = field(default_factory=list)
     kept: dict[str, Any] = field(default_factory=dict)
     """What the run's config.json keeps: how a picture becomes tokens, and what the classes are called."""
+    things: str = "pictures"
+    """What they are called, in the plural."""
+    chop: Callable[[Decoded, Mapping[str, Value]], Chopper] = chopper_of
+    """(what was decoded, settings) -> how it is cut."""
 
     def choose(self, plan: Plan, budget: Budget, probe: Probe) -> tuple[dict[str, Any], float]:
         """The sizes and the rest; returns the model's configuration, and the seconds that the end is going to take."""
-        chopper = chopper_of(self.decoded, plan.settings)
-        plan.choose("context", chopper.n, "tokens of a picture")
+        chopper = self.chop(self.decoded, plan.settings)
+        plan.choose("context", chopper.n, f"tokens of a {self.things.removesuffix('s')}")
         self.kept |= {"chopper": chopper.to_json(), "classes": list(self.decoded.classes)}
         counts = {part: len(self.decoded.rows(part)) for part in ("train", "held_out")}
-        self.kept["counts"] = {"pictures": sum(counts.values()), **counts}
+        self.kept["counts"] = {self.things: sum(counts.values()), **counts}
         train, held_out = (count * chopper.n for count in counts.values())
         reserve = choose_all(plan, self.needs(train, held_out, self.outputs), budget, probe)
         config = transformer_config(plan.settings, chopper, self.outputs)
@@ -141,19 +151,13 @@ def needs_of_pictures(train: int, held_out: int, classes: int) -> Needs:
 
 def _choose_rest(train: int, plan: Plan, steps: float, seen: float) -> None:
     epochs = seen / max(train, 1)
-    often = f"each picture is seen {epochs:.1f} times"
+    often = f"each is seen {epochs:.1f} times"
     plan.choose("dropout", 0.0 if epochs < 20 else 0.1, often)
     plan.choose("weight_decay", 0.1, often)
     decay = round(min(0.999, max(0.8, 1 - 40 / max(steps, 1.0))), 4)
     plan.choose("average", decay, f"over about the last {1 / (1 - decay):,.0f} of {steps:,.0f} steps")
     plan.choose("monitor", 0.0, "the last weights are the best where the learning rate ends at 0")
     choose_learning_rates(plan, steps)
-
-
-def chopper_of(decoded: Decoded, settings: Mapping[str, Value]) -> Chopper:
-    learned = int(settings["registers"]) + (settings["pooling"] == "class")
-    return Chopper(decoded.height, decoded.width, decoded.channels, int(settings["patch"]), learned,
-                   settings["pooling"] == "class", *scales_of(decoded.pictures[decoded.rows("train")]))  # fmt: skip
 
 
 def transformer_config(settings: Any, chopper: Chopper, outputs: int) -> TransformerConfig:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from regard.model.sequence import Sequence
-from regard.tasks.vary import Pixels, Variation, smaller
+from regard.tasks.vary import Pixels, Variation, Vary, smaller
 from regard.tokens.patches import Grid, cut
 
 LINEAR = 1024
@@ -29,7 +29,7 @@ class Chopper:
     width: int
     channels: int
     patch: int
-    """Pixels on a patch's side."""
+    """Pixels on a patch's side, downwards."""
     learned: int
     """Tokens before the patches that have no pixels: a class token, registers."""
     class_token: bool
@@ -37,10 +37,12 @@ class Chopper:
     mean: tuple[float, ...]
     """Of each channel over the training part, 0 to 1."""
     deviation: tuple[float, ...]
+    across: int = 0
+    """Pixels on its side to the right; 0: as many as downwards."""
 
     @cached_property
     def grid(self) -> Grid:
-        return Grid(self.height, self.width, self.patch, self.patch)
+        return Grid(self.height, self.width, self.patch, self.across or self.patch)
 
     @property
     def n(self) -> int:
@@ -52,7 +54,7 @@ class Chopper:
 
     @property
     def features(self) -> int:
-        return self.patch * self.patch * self.channels
+        return self.grid.patch_height * self.grid.patch_width * self.channels
 
     def __call__(self, pixels: Pixels, device: torch.device | str = "cpu") -> Sequence:
         """pixels (batch, height, width, channels), bytes -> a sequence in which each patch sees all."""
@@ -101,7 +103,7 @@ def scales_of(pictures: Pixels, most: int = 4096) -> tuple[tuple[float, ...], tu
 
 @dataclass(frozen=True)
 class PictureExamples:
-    """Labelled pictures, some of a larger array: what the loop numbers from 0 on."""
+    """Labelled pictures, or sounds as pictures, some of a larger array: what the loop numbers from 0 on."""
 
     pictures: Pixels = field(repr=False)
     """(count, height, width, channels), mapped from the disk."""
@@ -110,7 +112,7 @@ class PictureExamples:
     rows: npt.NDArray[np.int64]
     """Which of them these examples are."""
     chopper: Chopper
-    variation: Variation = field(default_factory=Variation)
+    variation: Vary = field(default_factory=Variation)
 
     def __len__(self) -> int:
         return len(self.rows)

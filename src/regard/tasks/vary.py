@@ -3,12 +3,15 @@
 Shapes: batch; height; width; channels. Pictures are bytes, 0 to 255.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
+Vary = Callable[[Pixels, npt.NDArray[np.int64], npt.NDArray[np.int64], np.random.Generator], Pixels]
+"""(pictures (count, ...), rows (batch,), their epochs (batch,), rng) -> those rows as they are seen then."""
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,8 @@ def _number(value: object) -> float:
         return math.nan
 
 
-LANGUAGE, TEXTS, PICTURES = ("text",), ("text", "labelled_text"), ("pictures",)
+LANGUAGE, TEXTS, PICTURES, SOUNDS = ("text",), ("text", "labelled_text"), ("pictures",), ("sounds",)
+CUT = (*PICTURES, *SOUNDS)
 LABELLED, UNLABELLED = ("classification",), ("distillation",)
 
 SETTINGS: tuple[Setting, ...] = (
@@ -73,11 +74,12 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("context", "whole", "tokens in a training window", 2, 8192, of=TEXTS),
     Setting("pixels", "whole", "of the shorter side that pictures are kept with", 1, 4096, of=PICTURES),
-    Setting("patch", "whole", "pixels on the side of a patch", 1, 1024, of=PICTURES),
-    Setting("pooling", "choice", "what the answer is read from", choices=("mean", "class"), of=PICTURES),
-    Setting("registers", "whole", "learned tokens that have no pixels", 0, 64, of=PICTURES),
+    Setting("seconds", "number", "of each sound that are kept", 0.01, 600, of=SOUNDS),
+    Setting("patch", "whole", "pixels on the side of a patch, or frames in a slice of a sound", 1, 1024, of=CUT),
+    Setting("pooling", "choice", "what the answer is read from", choices=("mean", "class"), of=CUT),
+    Setting("registers", "whole", "learned tokens that have no pixels", 0, 64, of=CUT),
     Setting("flip", "choice", "whether pictures are also learnt mirrored", choices=("yes", "no"), of=PICTURES),
-    Setting("shift", "whole", "pixels at most by which a picture is moved while learning", 0, 1024, of=LABELLED),
+    Setting("shift", "whole", "pixels, or frames of a sound, by which one is moved at most while learning", 0, 1024, of=LABELLED),
     Setting("label_smoothing", "number", "share of a label that is spread over all classes", 0, 0.9, of=LABELLED),
     Setting("local_crops", "whole", "small crops of a picture beside two large ones", 0, 64, of=UNLABELLED),
     Setting("prototypes", "whole", "groups that pictures sort themselves into", 2, 1_000_000, of=UNLABELLED),
