@@ -60,8 +60,8 @@ LIMITS: dict[int, dict[str, float]] = {
 VIEWS = ("heads", "matrix", "lines", "lookup", "prediction", "space", "edits")
 BROWSER = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
            "--disable-component-update", "--disable-sync", "--js-flags=--expose-gc"]  # fmt: skip
-WAY = 5 * [*11 * ["ArrowRight"], "ArrowDown", *11 * ["ArrowLeft"], "ArrowDown"]
-"""Half a view at a time, to and fro, where nothing was seen before."""
+WAY = 5 * [*11 * [(1, 0)], (0, 1), *11 * [(-1, 0)], (0, 1)]
+"""Half a view at a time, to the right and down, to and fro, where nothing was seen before."""
 WATCH = """
 window.longest = 0;
 new PerformanceObserver((list) => {
@@ -123,16 +123,8 @@ def reference_cells(recording: Recording) -> list[list[Any]]:
 def running(n: int, copies: int) -> Iterator[tuple[str, list[list[Any]]]]:
     with tempfile.TemporaryDirectory() as folder:
         references = Path(folder) / "cells.json"
-        command = [
-            sys.executable,
-            __file__,
-            "--serve",
-            str(n),
-            "--copies",
-            str(copies),
-            "--references",
-            str(references),
-        ]
+        command = [sys.executable, __file__, "--serve", str(n), "--copies", str(copies),
+                   "--references", str(references)]  # fmt: skip
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
             assert server.stdout is not None
             address = next(line for line in server.stdout if "http://" in line)
@@ -200,10 +192,21 @@ class Watched:
         return float(self.page.evaluate("window.longest"))
 
 
-def key_press(key: str, shift: bool = False) -> str:
-    event = f'new KeyboardEvent("keydown", {{key: "{key}", shiftKey: {str(shift).lower()}, bubbles: true}})'
+def until_drawn(event: str) -> str:
+    """Sends the canvas an event that changes what it shows."""
     return f'const before = canvas.dataset.shows; canvas.dispatchEvent({event});' + (
         'return () => canvas.dataset.shows !== before && canvas.getAttribute("aria-busy") === "false";')  # fmt: skip
+
+
+def key_press(key: str) -> str:
+    return until_drawn(f'new KeyboardEvent("keydown", {{key: "{key}", bubbles: true}})')
+
+
+def wheel(right: int, down: int) -> str:
+    """So many half views; a pixel on the screen is one of the canvas here."""
+    return "const [left, top] = canvas.dataset.grid.split(' ').map(Number);" + until_drawn(
+        f"""new WheelEvent("wheel", {{bubbles: true, cancelable: true,
+          deltaX: {right} * (canvas.width - left) / 2, deltaY: {down} * (canvas.height - top) / 2}})""")  # fmt: skip
 
 
 def pointer(x: int, y: int) -> str:
@@ -244,7 +247,7 @@ def in_the_matrix(watched: Watched, n: int) -> dict[str, Any]:
     watched.to(view="matrix", layer=3, head=2, zoom=0, row=n - 9, column=n - 20, left=n // 40, top=n // 2)
     watched.page.wait_for_selector('.matrix-cells[aria-busy="false"]')
     cells = [watched.timed(pointer(chosen.randrange(5, 200), chosen.randrange(5, 200))) for _ in range(50)]
-    pans = [watched.timed(key_press(key, True)) for key in WAY] if n > 1024 else []
+    pans = [watched.timed(wheel(*way)) for way in WAY] if n > 1024 else []
     close = [watched.timed(key_press("l" if k % 2 else "j")) for k in range(12)]
     tiles = watched.page.evaluate("""() => performance.getEntriesByType("resource")
         .filter(({name}) => /weights\\/0\\//.test(name)).map(({duration}) => duration)""")
