@@ -19,6 +19,7 @@ from regard.text_run import TextRun
 from regard.trained import Run, check_torch
 from regard.training.folders import CONFIG, read_config
 from regard.training.request import Request
+from regard.vit_run import ViTRun, is_vit
 
 __all__ = ["Run", "is_one", "load", "missing", "origin", "request", "runs_in", "train"]
 
@@ -46,7 +47,7 @@ def load(path: str | Path) -> AnyRun:
         what, do = NO_RUNS[folder.suffix]
         raise RegardError(str(path), f"this is {what}, not a run", do.format(path))
     if is_checkpoint_of_others(folder):
-        return TextRun(folder, None)
+        return ViTRun(folder, None) if is_vit(_config_of_others(folder)) else TextRun(folder, None)
     config = read_config(folder)
     asked = config.get("kind"), config["task"]
     if asked not in RUNS:
@@ -83,6 +84,14 @@ def is_checkpoint_of_others(folder: Path) -> bool:
         return not (isinstance(config, dict) and "format" in config and "task" in config)
     except (OSError, ValueError, RecursionError):
         return False
+
+
+def _config_of_others(folder: Path) -> Any:
+    """What its config.json holds; None where that cannot be read: what is wrong is said when its weights are needed."""
+    try:
+        return json.loads((folder / CONFIG).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
 
 
 def train(

@@ -21,7 +21,8 @@ from regard.model.sequence import Sequence
 from .small import LEARNED, NAMED, ROTARY, SINES, build, ids, quickly
 
 WIDE = replace(ROTARY, width=384, vocabulary=1033, feed_forward=replace(ROTARY.feed_forward, width=640), context=300)
-MODELS = {**NAMED, "wide": WIDE, "wide and tied": replace(WIDE, tied=True)}
+MODELS = {**NAMED, "wide": WIDE, "wide and tied": replace(WIDE, tied=True),
+          "with a bias": replace(ROTARY, output_bias=True)}  # fmt: skip
 PACE = Pace(10)
 
 

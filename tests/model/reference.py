@@ -202,4 +202,6 @@ def logits(
     if config.residual == "pre":
         x = [norm(config, weights, "output.norm", v) for v in x]
     matrix = weights["embedding.table.weight" if config.tied else "output.projection.weight"]
-    return np.array([[sum(w * v for w, v in zip(row, vector, strict=True)) for row in matrix] for vector in x])
+    bias = weights["output.bias"] if config.output_bias else np.zeros(len(matrix))
+    scores = [[sum(w * v for w, v in zip(row, vector, strict=True)) for row in matrix] for vector in x]
+    return np.array([[score + b for score, b in zip(row, bias, strict=True)] for row in scores])

@@ -78,6 +78,7 @@ def configs(draw: st.DrawFn) -> TransformerConfig:
         residual=draw(st.sampled_from(["pre", "post"])),
         memory=draw(flag),
         tied=draw(flag),
+        output_bias=draw(flag),
         dropout=draw(st.sampled_from([0.0, 0.25])),
     )
 

@@ -27,6 +27,19 @@ def test_logits_are_float32_of_a_bfloat16_model_too(tied: bool) -> None:
     assert model(Sequence.text(ids())).dtype == torch.float32
 
 
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_bias_is_added_to_each_score_at_every_position(tied: bool) -> None:
+    model = build(replace(QWEN3, tied=tied, output_bias=True))
+    with_it, bias = model(Sequence.text(ids())), model.output.bias
+    assert bias.shape == (VOCABULARY,)
+    assert len(set(bias.tolist())) == VOCABULARY
+    expected = with_it - bias
+    with torch.no_grad():
+        bias.zero_()
+    torch.testing.assert_close(model(Sequence.text(ids())), expected)
+    assert "output.bias" not in build(replace(QWEN3, tied=tied)).state_dict()
+
+
 def test_a_tied_output_reads_the_embedding_and_is_saved_once() -> None:
     model = build(replace(QWEN3, tied=True))
     table = model.embedding.table.weight

@@ -217,6 +217,8 @@ def test_M18_an_export_tells_nothing_of_where_and_from_what_it_was_made(tmp_path
 def test_a_part_that_no_format_has_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with refused("export", "residual post", "Qwen3"):
         export_hf(ours(replace(QWEN3, residual="post")), characters(), tmp_path / "out")
+    with refused("export", "output_bias True", "Qwen3"):
+        export_hf(ours(replace(QWEN3, output_bias=True)), characters(), tmp_path / "out")
     assert not list(tmp_path.iterdir())
 
 

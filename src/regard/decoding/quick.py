@@ -68,7 +68,7 @@ def kernel_reads_ahead() -> bool:
 
 def _twin(module: nn.Module, pace: Pace) -> nn.Module:
     if isinstance(module, Output):
-        return nn.Sequential(module.norm, Projection(module.matrix, None, pace))
+        return nn.Sequential(module.norm, Projection(module.matrix, module.bias, pace))
     if isinstance(module, nn.Linear):
         return Projection(module.weight, module.bias, pace)
     if isinstance(module, Block) and OneToken.fits(module):

@@ -73,6 +73,8 @@ class TransformerConfig:
     """Whether each block also attends to a second sequence (cross-attention)."""
     tied: bool = False
     """Whether the output matrix is the embedding table."""
+    output_bias: bool = False
+    """Whether each score that comes out has a bias."""
     ids: int = 0
     """Token ids that go in, where they are another number than the scores that come out (classes); 0: as many."""
     features: int = 0
@@ -109,7 +111,7 @@ class TransformerConfig:
         attention += norm + 2 * a.head_width * a.query_key_norm
         matrices = 3 if f.gated else 2
         feed_forward = matrices * self.width * f.width + f.bias * ((matrices - 1) * f.width + self.width) + norm
-        tables = self.vocabulary * self.width * (0 if self.tied else 1)
+        tables = self.vocabulary * (self.width * (0 if self.tied else 1) + self.output_bias)
         tables += (self.features + 1 + self.learned if self.features else self.table) * self.width
         tables += self.context * self.width if self.position.kind == "learned" else 0
         return tables + self.layers * (attention * (1 + self.memory) + feed_forward) + norm * (self.residual == "pre")

@@ -1,5 +1,6 @@
 """From the last residual stream to logits: final norm, then one score for each token of the vocabulary."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -7,10 +8,13 @@ from torch.nn import functional as F
 class Output(nn.Module):
     """(batch, n, width) -> logits (batch, n, vocabulary), float32. A tied output reads the embedding's table."""
 
-    def __init__(self, norm: nn.Module, width: int, vocabulary: int, table: nn.Embedding | None) -> None:
+    def __init__(
+        self, norm: nn.Module, width: int, vocabulary: int, table: nn.Embedding | None, bias: bool = False
+    ) -> None:
         super().__init__()
         self.norm = norm
         self.projection = nn.Linear(width, vocabulary, bias=False) if table is None else None
+        self.bias = nn.Parameter(torch.zeros(vocabulary)) if bias else None
         self._table = [table]  # in a list, so that the tied table is saved once, as the embedding's
 
     @property
@@ -23,4 +27,4 @@ class Output(nn.Module):
         return table.weight
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(self.norm(x), self.matrix).float()
+        return F.linear(self.norm(x), self.matrix, self.bias).float()

@@ -33,7 +33,7 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList([build_block(config) for _ in range(config.layers)])
         final_norm = build_norm(config.norm, config.width) if config.residual == "pre" else nn.Identity()
         table = self.embedding.table if isinstance(self.embedding, TokenEmbedding) and config.tied else None
-        self.output = Output(final_norm, config.width, config.vocabulary, table)
+        self.output = Output(final_norm, config.width, config.vocabulary, table, config.output_bias)
 
     def forward(
         self, sequence: Sequence, memory: tuple[Tensor, Sequence] | None = None,

@@ -8,13 +8,15 @@ from regard.pretrained.gpt2 import GPT2
 from regard.pretrained.llama import LLAMA
 from regard.pretrained.qwen3 import QWEN3
 from regard.pretrained.table import Family
+from regard.pretrained.vit import VIT
 
 FAMILIES = {family.architecture: family for family in (QWEN3, LLAMA, GPT2)}  # a name here, a table beside
+"""Of language models; a model of pictures, ViT, has a door of its own (vit.py)."""
 
 
 def family_asked_for(architectures: object, where: str) -> Family:
     """The family of config.json's `architectures`. Raises RegardError with the whole list for any other (M12)."""
-    known = ", ".join(FAMILIES)
+    known = ", ".join([*FAMILIES, VIT.architecture])
     do = f"give a folder of one of {known}; regard runs no code that comes with a model"
     if architectures is None:
         raise RegardError(where, "architectures is missing, so this is no language model's folder", do)

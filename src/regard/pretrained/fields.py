@@ -31,18 +31,18 @@ def folded(values: Values) -> TransformerConfig:
 
 def read_config(family: Family, theirs: Mapping[str, Any], where: str) -> tuple[TransformerConfig, tuple[Notice, ...]]:
     """config.json in our words, and what was taken for granted. Raises RegardError naming the field (M11)."""
+    values, notices = read_values(family, theirs, where)
+    return folded(values | family.always(values)), notices
+
+
+def read_values(family: Family, theirs: Mapping[str, Any], where: str) -> tuple[Values, tuple[Notice, ...]]:
+    """The same before it becomes a configuration: what the family's fields say, and no more."""
     for demand in family.fixed:
         value = get(theirs, demand.theirs)
         if value is not None and not demand.fits(value):
             what = f"{demand.theirs} is {shown(value)}, which regard does not compute for {family.name}"
             raise RegardError(where, what, f"give a model with {demand.theirs} {demand.allowed}")
-    values: Values = {}
-    granted = list[str]()
-    for field in family.fields:
-        ours = _read_field(field, theirs, values, where)
-        values |= dict.fromkeys(several(field.ours), ours)
-        if not any(is_there(theirs, place) for place in several(field.theirs)):  # null is there, and says: as usual
-            granted.append(f"{several(field.theirs)[-1]} = {ours}")
+    values, granted = read_fields(family.fields, theirs, where)
     for rule in family.rules:
         if not rule.fits(values):
             of = next(field for field in family.fields if rule.theirs in several(field.theirs))
@@ -50,10 +50,22 @@ def read_config(family: Family, theirs: Mapping[str, Any], where: str) -> tuple[
             raise RegardError(where, what, f"it must be {rule.wants}")
     strange = _strangers(family, theirs)
     notices = (
-        Notice("fields missing from config.json, taken as transformers does", len(granted), tuple(granted)),
+        Notice("fields missing from config.json, taken as transformers does", len(granted), granted),
         Notice("fields of config.json not followed", len(strange), strange),
     )
-    return folded(values | family.always(values)), tuple(notice for notice in notices if notice.count)
+    return values, tuple(notice for notice in notices if notice.count)
+
+
+def read_fields(fields: tuple[Field, ...], theirs: Mapping[str, Any], where: str) -> tuple[Values, tuple[str, ...]]:
+    """Our values, and those of fields that are missing, as "field = value". Raises RegardError naming the field."""
+    values: Values = {}
+    granted = list[str]()
+    for field in fields:
+        ours = _read_field(field, theirs, values, where)
+        values |= dict.fromkeys(several(field.ours), ours)
+        if not any(is_there(theirs, place) for place in several(field.theirs)):  # null is there, and says: as usual
+            granted.append(f"{several(field.theirs)[-1]} = {ours}")
+    return values, tuple(granted)
 
 
 def _read_field(field: Field, theirs: Mapping[str, Any], values: Values, where: str) -> Any:

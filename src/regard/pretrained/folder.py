@@ -17,6 +17,7 @@ from regard.pretrained.families import family_asked_for
 from regard.pretrained.fields import read_config
 from regard.pretrained.special import check_ids, document_mark, special_ids, token_ids
 
+CONFIG = "config.json"
 LARGEST_CONFIG = 10_000_000
 """Bytes; those in use have a few thousand."""
 
@@ -54,19 +55,24 @@ def built(config: TransformerConfig, tensors: Mapping[str, Tensor]) -> Transform
 
 def read_folder(path: Path) -> Pretrained:
     """Reads config.json, the weights and where the tokenizer is. Raises RegardError (rows M1 to M12, M15, M16)."""
-    path = _existing(Path(path))
-    file = path / "config.json"
-    if not file.is_file():
-        raise RegardError(str(path), "there is no config.json", "give a folder with config.json and model.safetensors")
-    theirs = read_json(file, LARGEST_CONFIG)
-    family = family_asked_for(theirs.get("architectures"), str(file))
-    config, granted = read_config(family, theirs, str(file))
+    path, theirs = opened(path)
+    where = str(path / CONFIG)
+    family = family_asked_for(theirs.get("architectures"), where)
+    config, granted = read_config(family, theirs, where)
     found = weights.find(path, family)
     places, ignored = weights.check(found, family, config, path)
     tokens = _tokens(path, theirs, config)
     tensors = weights.read(found, places)
     notices = (*granted, *weights.notices(found, places, ignored), *tokens.notices)
     return Pretrained(family.architecture, config, tensors, tokens.file, tokens.special, tokens.document, notices)
+
+
+def opened(path: Path) -> tuple[Path, dict[str, Any]]:
+    """The folder, and what its config.json holds. Raises RegardError where there is none (M1, M16)."""
+    path = _existing(Path(path))
+    if not (path / CONFIG).is_file():
+        raise RegardError(str(path), "there is no config.json", "give a folder with config.json and model.safetensors")
+    return path, read_json(path / CONFIG, LARGEST_CONFIG)
 
 
 def _existing(path: Path) -> Path:

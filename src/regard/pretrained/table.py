@@ -99,8 +99,8 @@ class Rule:
     fits: Callable[[Values], bool]
 
 
-IDS_ALONE: Values = {"ids": 0, "features": 0, "learned": 0}
-"""Of a language model's configuration: token ids go in, and a score for each of them comes out."""
+IDS_ALONE: Values = {"ids": 0, "features": 0, "learned": 0, "output_bias": False}
+"""Of a language model's configuration: token ids go in, and a score for each of them comes out, without a bias."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -89,6 +89,8 @@ class Language:
     @staticmethod
     def prepare(source: TextSource, plan: Plan, folder: Path, base: Any | None, budget: Budget) -> "Prepared":
         """Chooses and trains the tokenizer, or takes the base's; writes tokenizer.json and cache/ into the folder."""
+        if base is not None and not base.says:
+            raise RegardError("--from", "it is no language model, and this is text", "leave it out, or name one")
         if base is None:
             choose_tokens(plan, source, characters_within(budget))
             tokenizer = make_tokenizer(plan, source)

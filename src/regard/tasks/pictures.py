@@ -39,6 +39,8 @@ class Chopper:
     deviation: tuple[float, ...]
     across: int = 0
     """Pixels on its side to the right; 0: as many as downwards."""
+    axes: int = 2
+    """Numbers of a token's place: row and column of its patch; or 1, its number from 0 on, as a learned table wants."""
 
     @cached_property
     def grid(self) -> Grid:
@@ -79,7 +81,9 @@ class Chopper:
 
     @cached_property
     def _places(self) -> Tensor:
-        """(1, n, 2) row and column of each patch; learned tokens stand at the first one's place."""
+        """(1, n, 2) row and column of each patch; learned tokens stand at the first one's place. Or (1, n, 1)."""
+        if self.axes == 1:
+            return torch.arange(self.n)[None, :, None]
         places = torch.from_numpy(self.grid.positions())
         return torch.cat((torch.zeros(self.learned, 2, dtype=torch.long), places))[None]
 
