@@ -15,6 +15,8 @@ Respond = Callable[[str, bool], None]
 
 def responder(run: Any, options: Mapping[str, Any], json_: bool) -> Respond:
     """options: of sampling, as typed. Raises RegardError for those that do not fit the run."""
+    if run.takes == "series":
+        return partial(go_on, run, patches_of(options), json_)
     sampling = sampling_of(run, options)
     return partial(name_classes, run, json_) if sampling is None else partial(say_after, run, sampling, json_)
 
@@ -53,6 +55,29 @@ def name_classes(run: Any, json_: bool, given: str, alone: bool) -> None:
         answer({**run.facts, "seconds": seconds, "input": given, "output": found[0][0], "scores": dict(found)})
     else:
         say(words.classes_text(None if alone else given, found))
+
+
+def patches_of(options: Mapping[str, Any]) -> int:
+    """Patches of a series to tell: its tokens. Raises RegardError for other options, and for no such number."""
+    from regard.series_run import FARTHEST
+    from regard.training.settings import Setting
+
+    given = {name: value for name, value in options.items() if value not in (None, ())}
+    tokens = given.pop("tokens", 1)
+    if given:
+        raise RegardError(name_as_typed(given), "it is for a run that goes on with texts", "leave it out")
+    return int(Setting("tokens", "whole", "", 1, FARTHEST).check(tokens))
+
+
+def go_on(run: Any, patches: int, json_: bool, given: str, alone: bool) -> None:
+    """The rows that come after a table's, in its units: a table again, with the file's name where there are several."""
+    began = time.monotonic()
+    rows = run.predict(given, patches).tolist()
+    if json_:
+        output = {"columns": run.columns, "rows": rows}
+        answer({**run.facts, "seconds": time.monotonic() - began, "input": given, "output": output, "scores": None})
+    else:
+        write(shown(words.csv_text(run.columns, rows, None if alone else given)))
 
 
 def say_after(run: Any, sampling: Any, json_: bool, prompt: str, alone: bool) -> None:

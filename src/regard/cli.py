@@ -67,8 +67,8 @@ def train(paths: tuple[str, ...], plan: bool, json_: bool, base: str | None, out
           fresh: bool, device: str | None, tensorboard: bool, accept_new_data: bool, no_lock: bool,
           encoding: str | None, skip_bad: bool, text_key: str, **given: Any) -> None:  # fmt: skip
     """Train on PATHS: text files, folders of them, .jsonl with "text", - for standard input, or shakespeare, which
-    comes with regard; pictures in a folder for each class, also in an archive, as IDX files or as arrays; or a table
-    with the columns text and label.
+    comes with regard; pictures in a folder for each class, also in an archive, as IDX files or as arrays; a table with
+    the columns text and label; or a table of numbers, whose rows are forecast.
 
     Every setting that is not given is planned from the data, the minutes and the measured speed; --plan says why.
     The same command again goes on with a run that was stopped.
@@ -117,7 +117,8 @@ def train(paths: tuple[str, ...], plan: bool, json_: bool, base: str | None, out
 @as_json
 def predict(run: str, prompts: tuple[str, ...], json_: bool, stop: tuple[str, ...], **options: Any) -> None:
     """Say what RUN expects after each of PROMPTS, as it comes; without a prompt, ask for lines. Of a run on pictures
-    PROMPTS are their files, and the answer is the classes with their probabilities.
+    PROMPTS are their files, and the answer is the classes with their probabilities; of a run on a series they are
+    tables, and the rows that come next are told: a patch, or --tokens patches.
 
     \b
     regard predict runs/shakespeare "To be, or not to be"
@@ -225,6 +226,7 @@ def look(
         notices(run)
         if json_:
             task = "classification" if recording.is_picture or recording.is_classified else "language"
+            task = recording.facts.preprocessing.get("task", task)
             kept = {"run": recording.facts.name, "task": task, "data": None, "seed": recording.facts.seed,
                     "version": recording.facts.version}  # fmt: skip
             reply(run.facts if not saved else kept, looked(recording, chosen, save))

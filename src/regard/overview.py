@@ -10,7 +10,7 @@ from regard import files
 from regard.errors import RegardError
 from regard.training.folders import DATA, LOG, is_finished
 
-THINGS = ("pictures", "texts", "sounds")
+THINGS = ("pictures", "texts", "sounds", "rows")
 """What is counted one by one; a corpus is counted in characters."""
 COUNTS = ("documents", "characters", "train_characters", "held_out_characters", *THINGS, "held_out")
 """Of data.json."""

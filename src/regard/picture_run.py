@@ -137,10 +137,11 @@ class PictureRun(Run):
 
         from regard.data.class_folders import matched
         from regard.data.open import open_source
+        from regard.data.series import SeriesSource
         from regard.data.text import TextSource
 
         source = open_source([str(path) for path in paths], skip_bad=skip_bad, scoring=True)
-        if isinstance(source, TextSource) or source.kind != self.things:
+        if isinstance(source, TextSource | SeriesSource) or source.kind != self.things:
             what = f"this is {source.kind.replace('_', ' ')}, and the run is on {self.things}"
             raise RegardError(str(paths[0]), what, f"name a folder of {self.things}")
         if not source.classes:

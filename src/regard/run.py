@@ -14,6 +14,7 @@ from regard.distilled_run import DistilledRun
 from regard.errors import RegardError, printable
 from regard.labelled_text_run import LabelledTextRun
 from regard.picture_run import PictureRun
+from regard.series_run import SeriesRun
 from regard.sound_run import SoundRun
 from regard.text_run import TextRun
 from regard.trained import Run, check_torch
@@ -23,13 +24,14 @@ from regard.vit_run import ViTRun, is_vit
 
 __all__ = ["Run", "is_one", "load", "missing", "origin", "request", "runs_in", "train"]
 
-AnyRun = TextRun | LabelledTextRun | PictureRun
-RUNS: dict[tuple[str, str], type[TextRun] | type[LabelledTextRun] | type[PictureRun]] = {
+AnyRun = TextRun | LabelledTextRun | PictureRun | SeriesRun
+RUNS: dict[tuple[str, str], type[TextRun] | type[LabelledTextRun] | type[PictureRun] | type[SeriesRun]] = {
     ("text", "language"): TextRun,
     ("labelled_text", "classification"): LabelledTextRun,
     ("pictures", "classification"): PictureRun,
     ("pictures", "distillation"): DistilledRun,
     ("sounds", "classification"): SoundRun,
+    ("series", "forecasting"): SeriesRun,
 }
 """What a run can be asked, by the kind of its data and its task."""
 PICKLED = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}

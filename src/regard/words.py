@@ -1,5 +1,7 @@
 """What the verbs print: results as text for a person, at 80 columns."""
 
+import csv
+import io
 import math
 import shlex
 import shutil
@@ -78,6 +80,8 @@ def scores_text(scores: Known, what: str = "held-out part") -> str:
     """The run's figures on `what`, then those of the dumb answers."""
     if "teacher" in scores:
         return teacher_text(scores, what)
+    if "mae" in scores:
+        return errors_text(scores, what)
     return (accuracy_text if "accuracy" in scores else nats_text)(scores, what)
 
 
@@ -97,6 +101,19 @@ def accuracy_text(scores: Known, what: str) -> str:
         fresh = scores["without_copies"]
         lines.append(f"{fresh['accuracy']:.2%} of the {fresh['examples']:,} that were not learnt from, too")
     return "\n".join([*lines, *wrap(f"found of each class: {', '.join(told)}{more}", width())])
+
+
+def errors_text(scores: Known, what: str) -> str:
+    """Of forecasting: how far the next patch was off, in all and of each column."""
+    rows = [("this run", scores), *((name.replace("_", " "), one) for name, one in scores["baselines"].items())]
+    figures = [[name, f"{s['mae']:.4f}", f"{s['mse']:.4f}"] for name, s in rows]
+    lines = table([[printable(what), "mean error", "squared"], *figures], right=(1, 2), squeezed=[0])
+    each = [f"{printable(name)} {one['mae']:,.4g}" for name, one in scores["per_column"].items()]
+    more = f" and {len(each) - SHOWN_CLASSES:,} more" * (len(each) > SHOWN_CLASSES)
+    told = (f"in deviations of each column; {scores['patches']:,} patches of {counted(scores['patch'], 'row')}; "
+            f"the season's period is {counted(scores['baselines']['seasonal_naive']['period'], 'row')}")  # fmt: skip
+    own = f"this run's mean error in each column's own units: {', '.join(each[:SHOWN_CLASSES])}{more}"
+    return "\n".join([*lines, *wrap(told, width()), *wrap(own, width())])
 
 
 def teacher_text(scores: Known, what: str) -> str:
@@ -133,7 +150,8 @@ def nats_text(scores: Known, what: str) -> str:
     ])  # fmt: skip
 
 
-EXAMPLES = {"text": ('"your words"', "heads"), "picture": ("picture.jpg", "maps"), "sound": ("sound.wav", "maps")}
+EXAMPLES = {"text": ('"your words"', "heads"), "picture": ("picture.jpg", "maps"), "sound": ("sound.wav", "maps"),
+            "series": ("more.csv", "heads")}  # fmt: skip
 """What a run may be asked about, by what it takes; and what is drawn of it."""
 
 
@@ -142,7 +160,7 @@ def trained_text(run: Any, known: Known, sample: str) -> str:
     path = shell(run.path)
     given, drawn = EXAMPLES[run.takes]
     asked = [f"predict {path} {given}", f"look {path} {given} --save {drawn}.svg"]
-    if not {"accuracy", "knn"} & known["scores"].keys() and not run.says:
+    if not {"accuracy", "knn", "mae"} & known["scores"].keys() and not run.says:
         asked = asked[1:]  # without labels it knows no classes
     length = "steps" if known["steps"] is not None else "minutes"
     lines = [wrap(printable(line), width() - 2) or [""] for line in sample.strip().split("\n")]
@@ -175,6 +193,16 @@ def classes_text(given: str | None, found: Sequence[tuple[str, float]]) -> str:
     return "\n".join(wrap(f"{printable(given)}: {named}", width()))
 
 
+def csv_text(names: Sequence[str], rows: Sequence[Sequence[float]], given: str | None) -> str:
+    """A table with a header, ten digits a number; given: a first column that says of which file."""
+    written = io.StringIO()
+    cells = csv.writer(written, lineterminator="\n")
+    first = [] if given is None else [given]
+    cells.writerow([*(["table"] if first else []), *names])
+    cells.writerows([*first, *(f"{number:.10g}" for number in row)] for row in rows)
+    return written.getvalue()
+
+
 def exported_text(result: Known) -> str:
     files = [Path(name) for name in result["files"]]
     wrote = str(files[0]) if len(files) == 1 else f"{files[0].parent}/: {', '.join(file.name for file in files)}"
@@ -204,7 +232,8 @@ def _facts(known: Known) -> list[tuple[str, str]]:
     made, read = known["model"], known["trained_on"]
     shape = f"{counted(made['layers'], 'layer')} of {counted(made['attention']['heads'], 'head')}"
     numbers = f"{known['parameters']:,} numbers" if known["parameters"] else ""
-    outputs = {"language": "tokens", "classification": "classes"}.get(known["task"], "features")
+    called = {"language": "tokens", "classification": "classes", "forecasting": "numbers"}
+    outputs = called.get(known["task"], "features")
     sizes = [f"width {made['width']}", f"{made['vocabulary']:,} {outputs}", numbers]
     saved = known["checkpoints"]
     things = next((name for name in THINGS if read[name]), None)
@@ -233,7 +262,7 @@ def runs_text(found: Sequence[Known]) -> str:
     """A line for every run."""
     if not found:
         return "no runs here"
-    rows = [["run", "task", "data", "state", "steps", "nats", "bits", "right", "size"]]
+    rows = [["run", "task", "data", "state", "steps", "nats", "bits", "right", "error", "size"]]
     for known in found:
         if "error" in known:
             continue
@@ -242,6 +271,7 @@ def runs_text(found: Sequence[Known]) -> str:
         figures = ["" if one is None else f"{one:.4f}" for one in (nats, bits)]
         right = scores.get("accuracy", scores.get("knn"))
         figures.append("" if right is None else f"{right:.1%}")
+        figures.append(f"{scores['mae']:.4f}" if "mae" in scores else "")
         size = f"{sum(known['bytes'].values()) / 1e6:,.1f} MB"
         rows.append([printable(known["run"]), known["task"], printable(known["trained_on"]["name"]), known["state"],
                      f"{known['step']:,}", *figures, size])  # fmt: skip
@@ -249,6 +279,7 @@ def runs_text(found: Sequence[Known]) -> str:
     rows = [[row[at] for at in used] for row in rows]
     lines = table(rows, right=range(4, len(used)), squeezed=(2, 0)) if len(rows) > 1 else []
     lines += ["of the held-out part: nats a token or example, bits a byte, examples put right"] * bool(lines)
+    lines += ["error: of a series' next patch, the mean in deviations"] * ("error" in rows[0])
     return "\n".join([*lines, *(known["error"] for known in found if "error" in known)])
 
 

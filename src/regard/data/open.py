@@ -6,9 +6,10 @@ more of the files are pictures, or archives or arrays of them, than are not, the
 comes in a stream never is. 8. If more of them are sounds, or archives of sounds, than are not, they are sounds
 (sound_kinds.py). 9. If more of them are tables (.csv, .tsv, .jsonl) whose first line has the columns text and label
 than are not, they are labelled texts, unless language is asked. 10. Where classification is asked, all else is labelled
-texts, too: .txt files in a folder for each class. 11. Files named .jsonl or .ndjson are rows with a text each. 12. Any
-other file is one text, unless its first bytes say that it is something else (sniff.py): then it is refused, or skipped
-and counted inside a folder.
+texts, too: .txt files in a folder for each class. 11. One table (.csv, .tsv) whose cells below the names are all
+numbers, but for a first column of dates or times, is a series, unless language is asked; where forecasting is, all else
+is refused. 12. Files named .jsonl or .ndjson are rows with a text each. 13. Any other file is one text, unless its
+first bytes say that it is something else (sniff.py): then it is refused, or skipped and counted inside a folder.
 """
 
 import json
@@ -29,6 +30,8 @@ from regard.data.picture_open import Asked, Root, open_pictures
 from regard.data.picture_vote import picture_kind
 from regard.data.pictures import PictureSource
 from regard.data.scan import Found, scan
+from regard.data.series import WANTED as WANTED_SERIES
+from regard.data.series import SeriesSource, open_series
 from regard.data.sniff import STANDARD_INPUT, check_encoding
 from regard.data.sound_kinds import sound_kind
 from regard.data.sound_open import open_sounds
@@ -40,9 +43,9 @@ from regard.errors import Notice, RegardError
 
 __all__ = ["Source", "open_source", "spool_stdin"]
 
-Source = TextSource | PictureSource | SoundSource | LabelledTextSource
+Source = TextSource | PictureSource | SoundSource | LabelledTextSource | SeriesSource
 
-LANGUAGE, CLASSIFICATION, DISTILLATION = "language", "classification", "distillation"
+LANGUAGE, CLASSIFICATION, DISTILLATION, FORECASTING = "language", "classification", "distillation", "forecasting"
 _NO_DATA = ("/proc", "/sys")
 
 
@@ -84,8 +87,15 @@ def open_source(
                 return open_sounds(kind, opening.roots, asked)
             if task == CLASSIFICATION or (task != LANGUAGE and are_tables(walk.entries, reading)):
                 return open_labelled_texts(opening.roots, reading, asked)
+            if task != LANGUAGE:
+                series = open_series(walk.entries, reading, asked, certain=task == FORECASTING)
+                if isinstance(series, SeriesSource):
+                    return series
+                opening.notices += series
         elif task == CLASSIFICATION:
             raise RegardError(shown, "what comes in a stream has no labels", WANTED)
+        elif task == FORECASTING:
+            raise RegardError(shown, "what comes in a stream is read as text", WANTED_SERIES)
         notices = (*walk.notices(), *opening.notices)
         source = scan(
             Found(name=name, shown=shown, entries=walk.entries, unreadable=walk.unreadable, notices=notices), reading

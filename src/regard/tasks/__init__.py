@@ -8,5 +8,6 @@ TASKS = {
         "distillation": "regard.tasks.distilled_pictures",
     },
     "sounds": {"classification": "regard.tasks.labelled_sounds"},
+    "series": {"forecasting": "regard.tasks.series"},
 }
 """The first of a kind is asked where --task names none."""

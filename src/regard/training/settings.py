@@ -58,11 +58,13 @@ def _number(value: object) -> float:
 
 
 LANGUAGE, TEXTS, PICTURES, SOUNDS = ("text",), ("text", "labelled_text"), ("pictures",), ("sounds",)
+SERIES = ("series",)
 CUT = (*PICTURES, *SOUNDS)
 LABELLED, UNLABELLED = ("classification",), ("distillation",)
+TASK_NAMES = ("language", "classification", "distillation", "forecasting")
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("task", "choice", "what is asked of the data", choices=("language", "classification", "distillation")),
+    Setting("task", "choice", "what is asked of the data", choices=TASK_NAMES),
     Setting("tokens", "choice", "what a token is", choices=("characters", "bpe"), of=TEXTS),
     Setting(
         "vocabulary",
@@ -72,10 +74,17 @@ SETTINGS: tuple[Setting, ...] = (
         1_000_000,
         of=TEXTS,
     ),
-    Setting("context", "whole", "tokens in a training window", 2, 8192, of=TEXTS),
+    Setting("context", "whole", "tokens in a training window", 2, 8192, of=(*TEXTS, *SERIES)),
     Setting("pixels", "whole", "of the shorter side that pictures are kept with", 1, 4096, of=PICTURES),
     Setting("seconds", "number", "of each sound that are kept", 0.01, 600, of=SOUNDS),
-    Setting("patch", "whole", "pixels on the side of a patch, or frames in a slice of a sound", 1, 1024, of=CUT),
+    Setting(
+        "patch",
+        "whole",
+        "pixels on the side of a patch, frames in a slice of a sound, or rows of a series",
+        1,
+        1024,
+        of=(*CUT, *SERIES),
+    ),
     Setting("pooling", "choice", "what the answer is read from", choices=("mean", "class"), of=CUT),
     Setting("registers", "whole", "learned tokens that have no pixels", 0, 64, of=CUT),
     Setting("flip", "choice", "whether pictures are also learnt mirrored", choices=("yes", "no"), of=PICTURES),
