@@ -194,19 +194,19 @@ class Watched:
 
 def until_drawn(event: str) -> str:
     """Sends the canvas an event that changes what it shows."""
-    return f'const before = canvas.dataset.shows; canvas.dispatchEvent({event});' + (
-        'return () => canvas.dataset.shows !== before && canvas.getAttribute("aria-busy") === "false";')  # fmt: skip
+    drawn = 'canvas.dataset.shows !== before && canvas.getAttribute("aria-busy") === "false"'
+    return f"const before = canvas.dataset.shows; canvas.dispatchEvent({event}); return () => {drawn};"
 
 
-def key_press(key: str) -> str:
-    return until_drawn(f'new KeyboardEvent("keydown", {{key: "{key}", bubbles: true}})')
+def key(name: str) -> str:
+    return until_drawn(f'new KeyboardEvent("keydown", {{key: "{name}", bubbles: true}})')
 
 
 def wheel(right: int, down: int) -> str:
     """So many half views; a pixel on the screen is one of the canvas here."""
-    return "const [left, top] = canvas.dataset.grid.split(' ').map(Number);" + until_drawn(
-        f"""new WheelEvent("wheel", {{bubbles: true, cancelable: true,
-          deltaX: {right} * (canvas.width - left) / 2, deltaY: {down} * (canvas.height - top) / 2}})""")  # fmt: skip
+    far = f"deltaX: {right} * (canvas.width - left) / 2, deltaY: {down} * (canvas.height - top) / 2"
+    turned = until_drawn(f'new WheelEvent("wheel", {{bubbles: true, cancelable: true, {far}}})')
+    return "const [left, top] = canvas.dataset.grid.split(' ').map(Number);" + turned
 
 
 def pointer(x: int, y: int) -> str:
@@ -232,10 +232,8 @@ def measured(browser: Browser, n: int, rounds: int) -> dict[str, Any]:
         print(f"n = {n}: nodes {nodes}, first pictures {[round(one, 2) for one in firsts]} s")
         found["nodes"] = max(nodes.values())
         found["longest task ms"] = max(*heads, watched.longest())
-        found |= {
-            "requests abroad": len(watched.abroad),
-            "page kB": sum(len(text.encode()) for text in served().values()) / 1e3,
-        }
+        found["requests abroad"] = len(watched.abroad)
+        found["page kB"] = sum(len(text.encode()) for text in served().values()) / 1e3
         found |= against(address, references)
         watched.context.close()
     return found
@@ -248,12 +246,12 @@ def in_the_matrix(watched: Watched, n: int) -> dict[str, Any]:
     watched.page.wait_for_selector('.matrix-cells[aria-busy="false"]')
     cells = [watched.timed(pointer(chosen.randrange(5, 200), chosen.randrange(5, 200))) for _ in range(50)]
     pans = [watched.timed(wheel(*way)) for way in WAY] if n > 1024 else []
-    close = [watched.timed(key_press("l" if k % 2 else "j")) for k in range(12)]
+    close = [watched.timed(key("l" if k % 2 else "j")) for k in range(12)]
     tiles = watched.page.evaluate("""() => performance.getEntriesByType("resource")
         .filter(({name}) => /weights\\/0\\//.test(name)).map(({duration}) => duration)""")
     watched.to(view="matrix", layer=6, head=2, left=0, top=0)
     watched.page.wait_for_selector('.matrix-cells[aria-busy="false"]')
-    whole = [watched.timed(key_press("l" if k % 2 else "k")) for k in range(9)]
+    whole = [watched.timed(key("l" if k % 2 else "k")) for k in range(9)]
     tiles_seen = len(watched.page.evaluate("performance.getEntriesByType('resource')"))
     return {
         "cell ms": statistics.median(cells), "tile ms": statistics.median(tiles), "tile p95 ms": p95(tiles),

@@ -137,7 +137,8 @@ def test_what_belongs_to_text_is_refused_for_pictures_and_the_other_way_round(
         "train", pictures / "photos", "--steps=1", "--vocabulary=300").err  # fmt: skip
     assert not (tmp_path / "runs").exists()
     (tmp_path / "words.txt").write_text("So wise so young. " * 100)
-    assert "--patch: it is for pictures, and this is text" in call("train", "words.txt", "--steps=1", "--patch=4").err
+    refused = call("train", "words.txt", "--steps=1", "--patch=4")
+    assert "--patch: it is for pictures, sounds and series, and this is text" in refused.err
     assert "the run is on pictures" in call("eval", pictures / "runs" / "photos", "words.txt").sentence
     assert "cannot be exported" in call("export", pictures / "runs" / "photos", "folder").sentence
 

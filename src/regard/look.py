@@ -221,7 +221,7 @@ def studio_of(run: Any, recording: Recording | None) -> "Studio":
     """What the page asks. run: which reads what is typed, or None; recording: what is seen at first, or None."""
     from regard.page.studio import Studio
 
-    check_page(run is None or run.says or run.takes == "picture")
+    check_page(run is None or run.says or run.takes not in ("text", "series"))
     if run is None:
         return Studio(None, recording, recording.facts.name if recording is not None else "")
 
@@ -232,7 +232,8 @@ def studio_of(run: Any, recording: Recording | None) -> "Studio":
         return found
 
     held_out = partial(surveying, run) if run.says else None
-    return Studio(run.look, recording, run.facts["run"], notices=fresh, surveying=held_out, takes=run.takes)
+    takes = "text" if run.takes == "text" else "picture"  # a sound is one: its spectrogram
+    return Studio(run.look, recording, run.facts["run"], notices=fresh, surveying=held_out, takes=takes)
 
 
 def in_notebook() -> bool:

@@ -23,7 +23,7 @@ BLOCK = re.compile(r"^(?:<!-- not run: (?P<why>[^\n]+) -->\n)?```(?P<kind>\w*)\n
 
 SMALL = {"steps": 20, "context": 32, "width": 16, "layers": 3, "heads": 2, "head_width": 8, "batch": 8}
 SHORTER = [  # what the pages say, and what runs here instead: minutes become a few steps of a small model
-    (r"(regard train shapes.*)--minutes \d+", r"\1--steps 20 --width 16 --layers 2"),
+    (r"(regard train (?:shapes|pitches).*)--minutes \d+", r"\1--steps 20 --width 16 --layers 2"),
     (r'(train\("shapes".*)minutes=\d+', r"\1steps=20, width=16, layers=2"),
     (r"--minutes \d+", " ".join(f"--{name.replace('_', '-')} {value}" for name, value in SMALL.items())),
     (r"minutes=\d+", ", ".join(f"{name}={value}" for name, value in SMALL.items())),

@@ -1,7 +1,5 @@
 """Pictures as sequences: what a patch holds, where it is, how a picture is varied; and the linear answer beside."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -9,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regard.tasks.linear import fit
-from regard.tasks.pictures import Chopper, PictureExamples, scales_of
-from regard.tasks.scores import Counts
+from regard.tasks.pictures import WHOLE_FROM, Chopper, PictureExamples, scales_of, some_patches
 from regard.tasks.vary import Variation, begins_mirrored, smaller
 
 RNG = np.random.default_rng
@@ -124,19 +121,32 @@ def test_numbers_that_never_change_do_not_trouble_the_linear_classifier() -> Non
     assert (fit(x, labels, 2)(x) == 0).all()
 
 
-def test_counts_are_those_of_a_plain_loop_and_add_up_over_ranks() -> None:
-    scores, labels = torch.randn(40, 4, generator=torch.Generator().manual_seed(0)), torch.arange(40) % 3
-    whole, halves = Counts.none(4), [Counts.none(4), Counts.none(4)]
-    whole.add(scores, labels)
-    for k, half in enumerate(halves):
-        half.add(scores[20 * k : 20 * k + 20], labels[20 * k : 20 * k + 20])
-    added = Counts.of([a + b for a, b in zip(*(half.flat() for half in halves), strict=True)], 4)
-    assert np.array_equal(added.confusion, whole.confusion)
-    right = sum(int(s.argmax()) == t for s, t in zip(scores, labels.tolist(), strict=True))
-    nats = sum(math.log(sum(math.exp(v) for v in s.tolist())) - float(s[t])
-               for s, t in zip(scores, labels.tolist(), strict=True))  # fmt: skip
-    assert whole.accuracy == right / 40
-    assert added.nats == pytest.approx(nats / 40, rel=1e-6)
-    told = whole.scores(["a", "b", "c", "never"])
-    assert told["per_class"]["never"] == {"count": 0, "accuracy": None}
-    assert sum(one["count"] for one in told["per_class"].values()) == told["examples"] == 40
+def test_some_patches_stay_where_they_are_and_learned_tokens_always_do() -> None:
+    chop = Chopper(12, 8, 1, 2, 2, True, (0.0,), (1.0,))
+    pixels = RNG(0).integers(0, 256, (5, 12, 8, 1), dtype=np.uint8)
+    whole = chop(pixels)
+    some = some_patches(whole, 2, 0.5, RNG(3))
+    assert some.tokens.shape == (5, 2 + 12, 4)
+    every = [{tuple(place): vector for place, vector in zip(whole.position[0, 2:].tolist(), one[2:], strict=True)}
+             for one in whole.tokens]  # fmt: skip
+    seen = set()
+    for k in range(5):
+        places = [tuple(place) for place in some.position[k, 2:].tolist()]
+        assert len(set(places)) == 12
+        seen |= {(k, place) for place in places}
+        for place, vector in zip(places, some.tokens[k, 2:], strict=True):
+            assert torch.equal(vector, every[k][place])
+    assert len({place for _, place in seen}) == 24  # none is always left out
+    assert torch.equal(some.tokens[:, :2], whole.tokens[:, :2])
+
+
+def test_pictures_are_shown_whole_at_the_end_of_a_training() -> None:
+    chop = Chopper(12, 8, 1, 2, 0, False, (0.0,), (1.0,))
+    pixels = RNG(0).integers(0, 256, (5, 12, 8, 1), dtype=np.uint8)
+    examples = PictureExamples(pixels, np.arange(5), np.arange(5), chop, shown=0.25)
+    ids = np.array([[0, 2], [0, 3]])
+    for progress, patches in ((0.0, 6), (WHOLE_FROM - 1e-6, 6), (WHOLE_FROM, 24), (1.0, 24)):
+        tokens, labels = examples.varied(ids, RNG(1), torch.device("cpu"), progress)
+        assert tokens.tokens.shape == (2, patches, 4)
+        assert labels.tolist() == [2, 3]
+    assert torch.equal(tokens.tokens, chop(pixels[2:4]).tokens)

@@ -48,7 +48,7 @@ class Small:
     def averaged(self, model: nn.Module, settings: Mapping[str, Any]) -> Average:
         return Average(model, steady(settings["average"]))
 
-    def batch(self, ids: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def batch(self, ids: np.ndarray, rng: np.random.Generator, progress: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
         rows = ids[:, 1]
         self.seen.append(rows.tolist())
         return torch.from_numpy(self.x[rows]), torch.from_numpy(self.y[rows]), torch.from_numpy(rows % 2 + 1)

@@ -48,7 +48,7 @@ def test_the_gradient_is_that_of_the_mean_over_all_targets() -> None:
     task = Small()
     made, plain = learner(task, micro_batch=4), Small().build(SETTINGS)
     plain.load_state_dict(made.model.state_dict())
-    loss, targets = made._gradients(0)
+    loss, targets = made._gradients(0, 0.0)
     x, y, weight = task.batch(made.order.ids(0), None)  # type: ignore[arg-type]
     mean = (weight * (plain(x) - y) ** 2).sum() / weight.sum()
     mean.backward()

@@ -89,7 +89,7 @@ class Distillation:
 
     # learning
 
-    def batch(self, ids: np.ndarray, rng: np.random.Generator) -> tuple[Tokens, ...]:
+    def batch(self, ids: np.ndarray, rng: np.random.Generator, progress: float = 1.0) -> tuple[Tokens, ...]:
         """ids (batch, 2) -> two large crops of each picture, first the one of all, then the other; then small ones."""
         views, pictures = self.parts.views, self._pictures(self.examples.rows[ids[:, 1]])
         made = [self.chopper.sequence(views.large.of(pictures.repeat(2, 1, 1, 1), rng))]

@@ -55,8 +55,8 @@ def classification(
     chopper = chopper or chopper_of(decoded, settings)
     whole = PictureExamples(decoded.pictures, decoded.labels.astype(np.int64), decoded.rows("train"), chopper)
     variation = Variation(settings["flip"] == "yes", int(settings["shift"]))
-    parts = Parts(replace(whole, variation=variation), replace(whole, rows=decoded.rows("held_out")),
-                  decoded.classes, chopper.pool, decoded.copied[decoded.rows("held_out")])  # fmt: skip
+    train, held_out = replace(whole, variation=variation, shown=float(settings["shown"])), decoded.rows("held_out")
+    parts = Parts(train, replace(whole, rows=held_out), decoded.classes, chopper.pool, decoded.copied[held_out])
 
     def config(chosen: Mapping[str, Any]) -> TransformerConfig:
         if model is None:

@@ -30,7 +30,6 @@ SLICES = 100
 """A sound is cut into at most so many."""
 LOUDER = 15
 """Of a byte: 6 dB, what twice as far or as near does."""
-MASKED = 0.2
 SETTINGS = {settings.mels: settings for settings in (TELEPHONE, WIDE)}
 """By the number of bands, which is the height of the pictures."""
 
@@ -87,6 +86,7 @@ def choose_frames(plan: Plan, source: SoundSource) -> int:
 def choose_variation(plan: Plan, decoded: Decoded) -> None:
     """What may be done to a sound without changing what it is."""
     plan.choose("shift", max(1, round(decoded.width / 10)), "frames: a tenth of the length")
+    plan.choose("masked", 0.2, "one stripe of pitches and one of time (Park et al. 2019)")
     plan.choose("label_smoothing", 0.1, "as is the custom (Szegedy et al. 2016)")
 
 
@@ -105,7 +105,7 @@ def classification(
     """model: the transformer's configuration, else it follows from the settings; chopper: else from the sounds."""
     chopper = chopper or chopper_of(decoded, settings)
     whole = PictureExamples(decoded.pictures, decoded.labels.astype(np.int64), decoded.rows("train"), chopper)
-    varied = replace(whole, variation=SoundVariation(int(settings["shift"]), LOUDER, MASKED))
+    varied = replace(whole, variation=SoundVariation(int(settings["shift"]), LOUDER, float(settings["masked"])))
     held_out = decoded.rows("held_out")
     parts = Parts(varied, replace(whole, rows=held_out), decoded.classes, chopper.pool, decoded.copied[held_out])
 

@@ -139,7 +139,7 @@ class Language:
     def averaged(self, model: nn.Module, settings: Mapping[str, Any]) -> Average:
         return Average(model, steady(settings["average"]))
 
-    def batch(self, ids: np.ndarray, rng: np.random.Generator) -> tuple[Sequence, Tensor]:
+    def batch(self, ids: np.ndarray, rng: np.random.Generator, progress: float = 1.0) -> tuple[Sequence, Tensor]:
         """(inputs, targets (batch, n)): each target is the token that follows."""
         assert self.examples is not None
         rows = self.examples.take(ids).to(self.ranks.device)

@@ -14,7 +14,7 @@ from regard.errors import Notice, RegardError
 from regard.model.config import AttentionConfig, FeedForwardConfig, PositionConfig, TransformerConfig
 from regard.model.transformer import check_sizes, check_way
 from regard.tasks.linear import fit
-from regard.tasks.pictures import Chopper, scales_of
+from regard.tasks.pictures import WHOLE_FROM, Chopper, scales_of
 from regard.tasks.vary import smaller
 from regard.training.by_time import Budget, Needs, choose_all
 from regard.training.measure import Probe
@@ -27,6 +27,8 @@ LARGEST = 96
 """Pixels of a side up to which pictures that are all of one size stay as they are."""
 PATCHES = 100
 """A picture is cut into at most so many."""
+MANY = 32
+"""Patches from which on half of them tell enough of a picture for the first part of the training."""
 TOKENS_A_STEP = 4096
 THETA = 100.0
 """Base of the rotation: rows and columns are few, a text's 10,000 would hardly turn most pairs."""
@@ -49,6 +51,7 @@ def prepare(source: PictureSource, plan: Plan, folder: Path, base: Any | None, b
     plan.choose("pooling", "mean", "each patch has a say; a class token is there where it is asked for")
     plan.choose("registers", 0, "learned tokens without pixels; models of this size do without")
     choose_variation(plan, decoded)
+    choose_shown(plan, height, width)
     return Prepared(decoded, len(decoded.classes), needs_of_pictures, list(decoded.notices))
 
 
@@ -90,6 +93,15 @@ def choose_variation(plan: Plan, decoded: Decoded) -> None:
     side = min(decoded.height, decoded.width)
     plan.choose("shift", max(1, round(side / 16)), "a sixteenth of the side")
     plan.choose("label_smoothing", 0.1, "as is the custom (Szegedy et al. 2016)")
+
+
+def choose_shown(plan: Plan, height: int, width: int) -> None:
+    """How much of each picture most of the training sees."""
+    patches = (height // plan["patch"]) * (width // plan["patch"])
+    why = (
+        f"{patches} patches: some leave a picture out, and more pictures are seen" if patches >= MANY else "few patches"
+    )
+    plan.choose("shown", 0.5 if patches >= MANY else 1.0, why)
 
 
 def mirrored_share(decoded: Decoded) -> float:
@@ -146,7 +158,13 @@ class Prepared:
 def needs_of_pictures(train: int, held_out: int, classes: int) -> Needs:
     """train, held_out: tokens of the two parts. The figures are not measured yet beside others (docs/log.md)."""
     return Needs(train=train, held_out=held_out, vocabulary=classes, tokens_a_step=TOKENS_A_STEP, steps=1500, fed=6.0,
-                 room=10.0, scorings=1.1, rest=partial(_choose_rest, train))  # fmt: skip
+                 room=10.0, scorings=1.1, rest=partial(_choose_rest, train), slower=_slower)  # fmt: skip
+
+
+def _slower(plan: Plan) -> tuple[float, float]:
+    """Beside a step on the patches that are shown first: one on the mean, and one on whole pictures."""
+    whole = 1 / float(plan.settings.get("shown", 1.0))
+    return WHOLE_FROM + (1 - WHOLE_FROM) * whole, whole
 
 
 def _choose_rest(train: int, plan: Plan, steps: float, seen: float) -> None:

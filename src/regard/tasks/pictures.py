@@ -19,6 +19,8 @@ from regard.tokens.patches import Grid, cut
 
 LINEAR = 1024
 """Numbers of a picture that a linear classifier sees at most."""
+WHOLE_FROM = 0.7
+"""Share of the training after which pictures are shown whole, as they will be when they are asked about."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,21 @@ def scales_of(pictures: Pixels, most: int = 4096) -> tuple[tuple[float, ...], tu
     return tuple(map(float, mean)), tuple(float(d) if d > 1e-6 else 1.0 for d in deviation)
 
 
+def some_patches(tokens: Sequence, learned: int, share: float, rng: np.random.Generator) -> Sequence:
+    """Of each picture the learned tokens and, by chance, this share of its patches, each where it was.
+
+    Fewer tokens are fewer computations, so more pictures are seen in the same time, and the answer may not hang on
+    single patches (Liu et al. 2022, PatchDropout).
+    """
+    batch, n, features = tokens.tokens.shape
+    kept = max(1, round(share * (n - learned)))
+    order = np.argsort(rng.random((batch, n - learned)), axis=1)[:, :kept]
+    chosen = np.concatenate((np.tile(np.arange(learned), (batch, 1)), learned + np.sort(order, axis=1)), axis=1)
+    rows = torch.from_numpy(chosen).to(tokens.tokens.device)  # (batch, learned + kept)
+    vectors = tokens.tokens.gather(1, rows[:, :, None].expand(-1, -1, features))
+    return Sequence.whole(vectors, tokens.position[0][rows])
+
+
 @dataclass(frozen=True)
 class PictureExamples:
     """Labelled pictures, or sounds as pictures, some of a larger array: what the loop numbers from 0 on."""
@@ -117,6 +134,8 @@ class PictureExamples:
     """Which of them these examples are."""
     chopper: Chopper
     variation: Vary = field(default_factory=Variation)
+    shown: float = 1.0
+    """Share of each picture's patches that it is first learnt from."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -136,11 +155,22 @@ class PictureExamples:
     def size(self, example: int) -> int:
         return self.chopper.n
 
-    def varied(self, ids: np.ndarray, rng: np.random.Generator, device: torch.device) -> tuple[Sequence, Tensor]:
-        """ids (batch, 2), each (epoch, example) -> the pictures as they are seen in that epoch, and their labels."""
+    def picture(self, example: int) -> Pixels:
+        """(height, width, channels) as it is: a copy."""
+        return np.array(self.pictures[self.rows[example]])
+
+    def varied(
+        self, ids: np.ndarray, rng: np.random.Generator, device: torch.device, progress: float = 1.0
+    ) -> tuple[Sequence, Tensor]:
+        """ids (batch, 2), each (epoch, example) -> the pictures as they are seen in that epoch, and their labels.
+
+        progress: 0 to 1, how much of the training is over; before WHOLE_FROM only some patches of each are shown.
+        """
         rows = self.rows[ids[:, 1]]
-        pixels = self.variation(self.pictures, rows, ids[:, 0], rng)
-        return self.chopper(pixels, device), torch.from_numpy(self.labels[rows]).to(device)
+        tokens = self.chopper(self.variation(self.pictures, rows, ids[:, 0], rng), device)
+        if self.shown < 1 and progress < WHOLE_FROM:
+            tokens = some_patches(tokens, self.chopper.learned, self.shown, rng)
+        return tokens, torch.from_numpy(self.labels[rows]).to(device)
 
     def plain(self, start: int, end: int, device: torch.device) -> tuple[Sequence, Tensor]:
         """Examples start to end - 1 as they are."""

@@ -88,7 +88,11 @@ class TextExamples:
         return replace(self, rows=self.rows[rows])
 
     def size(self, example: int) -> int:
-        return len(self._text(self.rows[example]))
+        return len(self.text(example))
+
+    def text(self, example: int) -> Ids:
+        """Its tokens that are looked at."""
+        return self._text(self.rows[example])
 
     def _text(self, row: int) -> Ids:
         start = self.starts[row]
@@ -104,7 +108,9 @@ class TextExamples:
             found[k, columns[columns >= 0]] = 1
         return found
 
-    def varied(self, ids: np.ndarray, rng: np.random.Generator, device: torch.device) -> tuple[Tokens, Tensor]:
+    def varied(
+        self, ids: np.ndarray, rng: np.random.Generator, device: torch.device, progress: float = 1.0
+    ) -> tuple[Tokens, Tensor]:
         """ids (batch, 2), each (epoch, example) -> the texts, the same in every epoch, and their labels."""
         return self._made(self.rows[ids[:, 1]], device)
 

@@ -67,6 +67,9 @@ class Needs:
     """The configuration of the checkpoint that training begins from."""
     mean: float | None = None
     """Tokens of an example, on the mean; None where each has as many as the context."""
+    slower: Callable[[Plan], tuple[float, float]] = lambda plan: (1.0, 1.0)
+    """Times as long as a step at the training's beginning, which is what is timed, takes one on the mean, and one of
+    whole examples, as they are scored."""
 
     def size(self, plan: Plan) -> float:
         """Tokens of an example."""
@@ -101,7 +104,7 @@ def choose_all(plan: Plan, needs: Needs, budget: Budget, probe: Probe) -> float:
         step_seconds = float(plan["batch"] * needs.size(plan) * work(plan, needs) / rate)
     else:
         step_seconds = choose_path(plan, needs, budget, probe)
-    token_seconds = step_seconds / (int(plan["batch"]) * needs.size(plan))
+    token_seconds = step_seconds * needs.slower(plan)[1] / (int(plan["batch"]) * needs.size(plan))
     reserve = 1.0 + needs.scorings * needs.held_out * token_seconds * EVALUATION_SHARE[plan["precision"]]
     reserve = min(reserve, budget.left() / 4)  # an estimate may not eat the training; the first evaluation corrects it
     choose_by_time(plan, needs, max(budget.left() - reserve, 0.1), step_seconds)
@@ -200,7 +203,7 @@ def choose_sizes(plan: Plan, needs: Needs, budget: Budget, rate: float, seconds:
     def seen(shape: Shape) -> float:
         # Wider products use the machine better: about the fourth root of the width (docs/log.md).
         faster = float((shape.width / REFERENCE.width) ** 0.25)
-        return seconds * rate * faster / shape.work(plan["context"], needs.vocabulary)
+        return seconds * rate * faster / needs.slower(plan)[0] / shape.work(plan["context"], needs.vocabulary)
 
     shape = _choose_shape(plan, needs, seen)
     _choose_batch(plan, needs, seen(shape), budget.ranks)
@@ -209,6 +212,7 @@ def choose_sizes(plan: Plan, needs: Needs, budget: Budget, rate: float, seconds:
 
 def choose_by_time(plan: Plan, needs: Needs, seconds: float, step_seconds: float) -> None:
     """What depends on how many steps there will be, now that the real step has been timed."""
+    step_seconds *= needs.slower(plan)[0]
     steps = max(1.0, seconds / step_seconds)
     needs.rest(plan, steps, steps * plan["batch"] * needs.size(plan))
     every = max(1, round(min(max(seconds / 12, 10.0), 120.0) / step_seconds))

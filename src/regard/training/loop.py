@@ -53,7 +53,7 @@ class Learner:
     def step(self, number: int, progress: float) -> Step:
         """Step `number`, counted from 1. Raises RegardError, weights untouched, for a loss that is no number (R20)."""
         began = time.perf_counter()
-        loss, targets = self._gradients(number - 1)
+        loss, targets = self._gradients(number - 1, progress)
         norm = float(torch.nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None]))
         if not (np.isfinite(norm) and np.isfinite(loss)):
             what = f"the loss is {loss:g} and the gradient's length {norm:g}: step not taken"
@@ -78,7 +78,7 @@ class Learner:
         good = "nothing was saved yet" if self.saved is None else f"the last good checkpoint is of step {self.saved}"
         return self.ranks.of_all(RegardError(f"step {number}", what, f"{do}; {good}", code=1))
 
-    def _gradients(self, index: int) -> tuple[float, int]:
+    def _gradients(self, index: int, progress: float) -> tuple[float, int]:
         """Fills the gradients of the mean loss over the global batch; returns that loss in nats, and its targets.
 
         Each piece adds the gradient of its sum; one division follows, by the targets of all pieces and ranks.
@@ -89,7 +89,7 @@ class Learner:
         pieces = np.array_split(ids, -(-len(ids) // self.settings["micro_batch"]))
         total, count = 0.0, 0.0
         for k, piece in enumerate(pieces):
-            batch = self.task.batch(piece, np.random.default_rng((seed, index, ranks.rank, k)))
+            batch = self.task.batch(piece, np.random.default_rng((seed, index, ranks.rank, k)), progress)
             with adding(self.called, k == len(pieces) - 1), self._precision():
                 loss, targets = self.task.loss(self.called, batch, self.average.model)
             loss.backward()  # type: ignore[no-untyped-call]

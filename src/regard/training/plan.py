@@ -53,7 +53,8 @@ class Plan:
             what = f"it is not for {kind}"
             if of and not {kind, task} & set(of):
                 this = task if set(of) & set(BY_NAME["task"].choices) else kind
-                what = f"it is for {' and '.join(of)}, and this is {this}"
+                *others, last = of
+                what = f"it is for {', '.join(others)}{' and ' * bool(others)}{last}, and this is {this}"
             what = what.replace("_", " ")
             raise RegardError(BY_NAME[name].option, what, "leave it out")
 

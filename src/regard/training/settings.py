@@ -87,9 +87,27 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("pooling", "choice", "what the answer is read from", choices=("mean", "class"), of=CUT),
     Setting("registers", "whole", "learned tokens that have no pixels", 0, 64, of=CUT),
+    Setting(
+        "shown",
+        "number",
+        "share of a picture's patches that all but the last part of the training sees",
+        0.05,
+        1,
+        of=PICTURES,
+    ),
     Setting("flip", "choice", "whether pictures are also learnt mirrored", choices=("yes", "no"), of=PICTURES),
-    Setting("shift", "whole", "pixels, or frames of a sound, by which one is moved at most while learning", 0, 1024, of=LABELLED),
+    Setting(
+        "shift",
+        "whole",
+        "pixels, or frames of a sound, by which one is moved at most while learning",
+        0,
+        1024,
+        of=LABELLED,
+    ),
     Setting("label_smoothing", "number", "share of a label that is spread over all classes", 0, 0.9, of=LABELLED),
+    Setting(
+        "masked", "number", "share of pitches, and of time, that are silenced at most while learning", 0, 0.9, of=SOUNDS
+    ),
     Setting("local_crops", "whole", "small crops of a picture beside two large ones", 0, 64, of=UNLABELLED),
     Setting("prototypes", "whole", "groups that pictures sort themselves into", 2, 1_000_000, of=UNLABELLED),
     Setting(

@@ -41,8 +41,11 @@ class Task(Protocol):
     def averaged(self, model: nn.Module, settings: Mapping[str, Value]) -> Averaged:
         """The running average of the module's weights: what is evaluated, and what `loss` is given as `average`."""
 
-    def batch(self, ids: np.ndarray, rng: np.random.Generator) -> Any:
-        """The examples of ids (count, 2), each (epoch, example), as tensors."""
+    def batch(self, ids: np.ndarray, rng: np.random.Generator, progress: float = 1.0) -> Any:
+        """The examples of ids (count, 2), each (epoch, example), as tensors.
+
+        progress: 0 to 1, how much of the training is over, for what is not the same from its beginning to its end.
+        """
 
     def loss(self, model: nn.Module, batch: Any, average: nn.Module) -> tuple[Tensor, Tensor]:
         """(sum of the losses in nats, how many targets): the loop divides, over pieces and ranks alike."""

@@ -23,7 +23,7 @@ export const PICTURES = {
 
 /** look(bytes) is called with the file that was chosen or dropped; refuse(words): why a file is not even sent. */
 function pictureField(look, refuse) {
-  const choose = element("input", {type: "file", accept: "image/*", "aria-label": "Picture that the model looks at",
+  const choose = element("input", {type: "file", accept: "image/*,audio/*", "aria-label": "Picture that the model looks at",
     onchange: () => take(choose.files[0])});
   const node = element("div", {class: "page-drop row",
     ondragover: (event) => event.preventDefault(),
