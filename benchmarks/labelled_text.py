@@ -7,17 +7,14 @@ the training part (87,000 sentences), tested on test_2016_flickr (3,000). What i
 
 import argparse
 import gzip
-import json
 import os
 import statistics
-import subprocess
 import sys
-import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from common import report
+from common import classified, report
 
 PARTS = {"train": "train", "test": "test_2016_flickr"}
 LANGUAGES = ("en", "de", "fr")
@@ -37,20 +34,6 @@ def tables(data: Path, folder: Path) -> list[Path]:
     return made
 
 
-def trained(paths: list[Path], minutes: float, seed: int, folder: Path) -> dict[str, Any]:
-    command = [sys.executable, "-m", "regard", "train", *map(str, paths), "--minutes", str(minutes), "--json"]
-    command += ["--out", str(folder), *(["--seed", str(seed)] if seed else [])]
-    began = time.monotonic()
-    result = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
-    plan = {choice["name"]: choice["value"] for choice in result["plan"]}
-    return {
-        "run": f"regard, {minutes:g} min, seed {seed}", "accuracy": result["accuracy"], "nats": result["nats"],
-        "linear": result["baselines"]["linear"]["accuracy"], "majority": result["baselines"]["majority"]["accuracy"],
-        "seconds": time.monotonic() - began, "texts/s": result["texts_per_second"], "steps": result["steps"],
-        "model": f"{plan['width']} x {plan['layers']}",
-    }  # fmt: skip
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     data = os.environ.get("REGARD_DATA")
@@ -64,7 +47,9 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         paths = tables(given.data, Path(folder))
         for seed in range(given.seeds):
-            rows.append(trained(paths, given.minutes, seed, Path(folder) / f"run-{seed}"))
+            row = classified(list(map(str, paths)), given.minutes, seed, Path(folder) / f"run-{seed}", "texts")
+            rows.append({"run": f"regard, {given.minutes:g} min, seed {seed}", **row})
+            del rows[-1]["plan"]
             print(rows[-1], file=sys.stderr, flush=True)
     rows.append({"run": f"mean of {len(rows)}", "accuracy": statistics.mean(row["accuracy"] for row in rows)})
     report(f"labelled-text-{given.minutes:g}min", rows)

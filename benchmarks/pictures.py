@@ -12,10 +12,8 @@ What is not there is said and not run.
 """
 
 import argparse
-import json
 import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -25,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import report
+from common import classified, report
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 MINUTES = {"fashion": 10.0, "digits": 1.0, "cifar": 10.0}
@@ -66,25 +64,6 @@ def cifar(given: argparse.Namespace, _: Path) -> list[list[str]]:
 
 
 SETS = {"fashion": fashion, "digits": digits, "cifar": cifar}
-
-
-def trained(paths: list[str], minutes: float, seed: int, folder: Path) -> dict[str, Any]:
-    command = [sys.executable, "-m", "regard", "train", *paths, "--minutes", str(minutes), "--json"]
-    command += ["--out", str(folder / "run"), *(["--seed", str(seed)] if seed else [])]
-    began = time.monotonic()
-    result = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
-    plan = {choice["name"]: choice["value"] for choice in result["plan"]}
-    return {
-        "accuracy": result["accuracy"], "nats": result["nats"], "linear": result["baselines"]["linear"]["accuracy"],
-        "seconds": time.monotonic() - began, "pictures/s": result["pictures_per_second"],
-        "epochs": result["steps"] * plan["batch"] / counts(folder), "model": f"{plan['width']} x {plan['layers']}",
-        "plan": plan,
-    }  # fmt: skip
-
-
-def counts(folder: Path) -> int:
-    train: int = json.loads((folder / "run/config.json").read_text())["counts"]["train"]
-    return train
 
 
 def peer(run: Path, minutes: float, plan: dict[str, Any]) -> dict[str, Any]:
@@ -160,7 +139,7 @@ def main() -> None:
             for seed in range(given.seeds):
                 for number, paths in enumerate(parts):
                     place = Path(folder) / f"{seed}-{number}"
-                    row = trained(paths, minutes, seed, place)
+                    row = classified(paths, minutes, seed, place / "run", "pictures")
                     plan = row.pop("plan")
                     fold = f", fold {number}" if len(parts) > 1 else ""
                     rows.append({"run": f"regard, {minutes:g} min, seed {seed}{fold}", **row})
