@@ -14,7 +14,7 @@ import click
 from regard import __version__, words
 from regard.answering import name_as_typed, responder, said_of, unanswered
 from regard.ending import refusals
-from regard.errors import RegardError
+from regard.errors import RegardError, printable
 from regard.opening import SENTENCE, check_tour, open_page, port_of
 from regard.options import (
     Verb,
@@ -207,7 +207,7 @@ def look(
         raise RegardError("--query", "nothing is drawn", "add --save x.svg or --page, or leave it out")
     with opened(run_ if saved else what) as run:
         if not saved:
-            check_kind(run.takes == "picture", tour, query)
+            check_kind(run.takes != "text", tour, query)
         if text is None and not saved:
             run.check()
             open_page(run, None, number, host, browser)
@@ -253,27 +253,44 @@ def check_look(saved: bool, text: str | None, run: str | None, save: str | None,
 @app.command("eval", cls=Verb, short_help="Score a run on its held-out part or on other files.")
 @argument("run")
 @argument("paths", nargs=-1)
+@option("--save", metavar="FILE", help="Of a run with classes, as x.html, x.svg or x.png: which was taken for which, "
+        "the most wrong and most right examples, and how each layer tells classes apart.")  # fmt: skip
+@overwriting
 @reading
 @as_json
-def evaluate(run: str, paths: tuple[str, ...], json_: bool, **how: Any) -> None:
+def evaluate(
+    run: str, paths: tuple[str, ...], save: str | None, overwrite: bool, json_: bool, **how: Any
+) -> None:  # fmt: skip
     """Score RUN on its own held-out part, or on PATHS; beside it, the answers that look at nothing.
 
     \b
     regard eval runs/shakespeare
     regard eval runs/shakespeare other.txt --json
+    regard eval runs/photos --save photos.html
     """
+    if overwrite and save is None:
+        raise RegardError("--overwrite", "nothing is to be saved", "leave it out, or add --save FILE")
     for name, value in how.items():
         if not paths and value not in (None, False, "text"):
             do = "name files, or leave it out"
             raise RegardError(f"--{name.replace('_', '-')}", "it says how files are read, and none is given", do)
+    from regard.report import called, check_ending
+
+    if save is not None:
+        check_ending(save)
     with opened(run) as loaded:
-        scores = loaded.evaluate(*paths, **how)
+        if save is None:
+            scores = loaded.evaluate(*paths, **how)
+        else:
+            report = loaded.report(*paths, **how)
+            report.save(save, overwrite)
+            scores = {**report.scores, "files": [save]}
         notices(loaded)
         if json_:
             reply(loaded.facts, scores)
         else:
-            what = "held-out part" if not paths else Path(paths[0]).name if len(paths) == 1 else f"{len(paths)} files"
-            say(words.scores_text(scores, what) + "\n" + origin(loaded))
+            wrote = f"wrote {printable(save)}\n" if save is not None else ""
+            say(words.scores_text(scores, called(paths)) + "\n" + wrote + origin(loaded))
 
 
 @app.command(cls=Verb, short_help="What a run is, or every run of a folder.")

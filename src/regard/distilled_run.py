@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from regard import files
 from regard.errors import RegardError
 from regard.picture_run import PictureRun
-from regard.trained import check_torch
+from regard.trained import Run, check_torch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from regard.data.picture_cache import Decoded
+    from regard.report import Report
     from regard.tasks.distillation import Distillation
     from regard.tasks.distiller import Distiller
 
@@ -100,6 +101,10 @@ class DistilledRun(PictureRun):
         asked = self._features(picture)
         shares = votes(self._known, self.task.known.truth, asked, len(self.classes))[0].tolist()
         return sorted(zip(self.classes, shares, strict=True), key=lambda one: -one[1])
+
+    def report(self, *paths: Any, **how: Any) -> "Report":
+        """Raises RegardError, as Run.report does: what it learnt names no classes."""
+        return Run.report(self, *paths, **how)
 
     def evaluate(self, *paths: str | Path, skip_bad: bool = False, encoding: str | None = None,
                  text_key: str = "text") -> dict[str, Any]:  # fmt: skip

@@ -1,7 +1,7 @@
 """A run on labelled texts: what it can be asked."""
 
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from regard.look import Look
+    from regard.report import Report
     from regard.tasks.classification import Classification
     from regard.tasks.labelled_tokens import LabelledTokens
+    from regard.tasks.texts import TextExamples
     from regard.tokens.text import TextTokenizer
 
 
@@ -102,6 +104,14 @@ class LabelledTextRun(Run):
         The baselines know the run's training part: where its cache is gone, there are none. Raises RegardError for
         classes that the run does not know, and where the cache is gone and nothing else is named.
         """
+        return self.report(*paths, encoding=encoding, skip_bad=skip_bad, text_key=text_key, layers=False).scores
+
+    def report(self, *paths: str | Path, encoding: str | None = None, skip_bad: bool = False, text_key: str = "text",
+               layers: bool = True, count: int = 12) -> "Report":  # fmt: skip
+        """The scores as `evaluate` returns them, so many of the most wrong and most right cases, and the layers; all
+        of it can be drawn: `report.save("x.html")`. Raises RegardError as `evaluate` does.
+        """
+        from regard.report import called, report_of
         from regard.tasks.labelled_texts import examples_of
         from regard.tasks.labelled_tokens import open_labelled
 
@@ -109,14 +119,21 @@ class LabelledTextRun(Run):
         if not paths:
             if own is None:
                 raise RegardError(str(self.path), "its texts are not in its cache", "name texts to evaluate on")
-            return self._task(own).evaluate(self.model)
+            task = self._task(own)
+            held_out: TextExamples = task.held_out  # type: ignore[assignment]
+            return report_of(self, task, held_out, partial(self._decoded, held_out), what=called(paths),
+                             copied=task.parts.copied, layers=layers, count=count)  # fmt: skip
         with TemporaryDirectory(prefix="regard-eval-") as folder:
             other = self._tokens(paths, encoding, skip_bad, text_key, Path(folder))
             task = self._task(own or other)
             examples = examples_of(other, "all", self.context, task.parts.train.common)  # type: ignore[attr-defined]
-            if own is None:
-                return {**task.count(self.model, examples).scores(self.classes), "baselines": {}}
-            return task.evaluate_on(self.model, examples, own.copied_in(other))
+            copied = None if own is None else own.copied_in(other)
+            return report_of(self, task, examples, partial(self._decoded, examples), what=called(paths),
+                             copied=copied, known=own is not None, layers=layers, count=count)  # fmt: skip
+
+    def _decoded(self, examples: "TextExamples", number: int) -> str:
+        """The text that is looked at, of one of the examples."""
+        return self.tokenizer.decode(examples.text(number).tolist())
 
     def _task(self, texts: "LabelledTokens") -> "Classification":
         from regard.tasks.labelled_texts import classification

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from regard.data.picture_cache import Decoded
     from regard.data.picture_decode import Seen
     from regard.look import Look
+    from regard.report import Report
     from regard.tasks.classification import Classification
     from regard.tasks.pictures import Chopper
 
@@ -106,9 +107,17 @@ class PictureRun(Run):
         The baselines know the run's training part: where its cache is gone, there are none. Raises RegardError for
         classes that the run does not know, and where the cache is gone and nothing else is named.
         """
+        return self.report(*paths, skip_bad=skip_bad, encoding=encoding, text_key=text_key, layers=False).scores
+
+    def report(self, *paths: str | Path, skip_bad: bool = False, encoding: str | None = None, text_key: str = "text",
+               layers: bool = True, count: int = 12) -> "Report":  # fmt: skip
+        """The scores as `evaluate` returns them, so many of the most wrong and most right cases, and the layers; all
+        of it can be drawn: `report.save("x.html")`. Raises RegardError as `evaluate` does.
+        """
         import numpy as np
 
         from regard.data.picture_cache import open_decoded
+        from regard.report import called, report_of
         from regard.tasks.pictures import PictureExamples
 
         self._check_reading(encoding, text_key)
@@ -118,14 +127,17 @@ class PictureRun(Run):
             raise RegardError(str(self.path), what, f"name {self.things} to evaluate on")
         if not paths:
             assert own is not None
-            return self.task_on(own).evaluate(self.model)
+            task = self.task_on(own)
+            held_out: PictureExamples = task.held_out  # type: ignore[assignment]
+            return report_of(self, task, held_out, held_out.picture, what=called(paths), copied=task.parts.copied,
+                             layers=layers, count=count)  # fmt: skip
         with TemporaryDirectory(prefix="regard-eval-") as folder:
             other = self._decoded(paths, skip_bad, Path(folder))
             task = self.task_on(own or other)
             examples = PictureExamples(other.pictures, other.labels.astype(np.int64), other.rows("all"), self.chopper)
-            if own is None:
-                return {**task.count(self.model, examples).scores(self.classes), "baselines": {}}
-            return task.evaluate_on(self.model, examples, own.copied_in(other))
+            copied = None if own is None else own.copied_in(other)
+            return report_of(self, task, examples, examples.picture, what=called(paths), copied=copied,
+                             known=own is not None, layers=layers, count=count)  # fmt: skip
 
     def _check_reading(self, encoding: str | None, text_key: str) -> None:
         if encoding is not None or text_key != "text":

@@ -13,6 +13,8 @@ from regard.training.folders import DATA
 
 if TYPE_CHECKING:  # info must work without torch (C12)
     from regard.model.transformer import Transformer
+    from regard.report import Report
+    from regard.tasks.cases import Cases
 
 OLDEST_TORCH = (2, 10)
 
@@ -101,3 +103,17 @@ class Run:
     def check(self) -> None:
         """Loads what answers need. Raises RegardError for what is wrong with it."""
         _ = self.model
+
+    # how well it answers
+
+    def report(self, *paths: Any, **how: Any) -> "Report":
+        """What `evaluate` finds, with single cases and layers, to be drawn. Raises RegardError: not of this run."""
+        do = "ask for its scores alone, without --save"
+        raise RegardError(str(self.path), "it names no classes that could be confused", do)
+
+    def cases(self, *paths: Any, count: int = 12, **how: Any) -> "Cases":
+        """The examples of its held-out part, or of others, that were answered most wrongly, and most rightly.
+
+        count: of each. how: as `evaluate` takes it. Raises RegardError for a run that names no classes.
+        """
+        return self.report(*paths, count=count, layers=False, **how).cases

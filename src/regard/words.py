@@ -100,7 +100,23 @@ def accuracy_text(scores: Known, what: str) -> str:
     if "without_copies" in scores:
         fresh = scores["without_copies"]
         lines.append(f"{fresh['accuracy']:.2%} of the {fresh['examples']:,} that were not learnt from, too")
-    return "\n".join([*lines, *wrap(f"found of each class: {', '.join(told)}{more}", width())])
+    lines += wrap(f"found of each class: {', '.join(told)}{more}", width())
+    return "\n".join([*lines, *_mistakes(scores)])
+
+
+SHOWN_MISTAKES = 4
+"""Pairs of classes that are told, and single examples."""
+
+
+def _mistakes(scores: Known) -> list[str]:
+    """Which classes were taken for which, and which examples most wrongly; runs of before may not know it."""
+    pairs = [f"{printable(one['true'])} as {printable(one['said'])} {one['count']:,} of {one['of']:,}"
+             for one in scores.get("confused", ())[:SHOWN_MISTAKES]]  # fmt: skip
+    cases = [f"{one['number']} is {printable(one['true'])}, said {printable(one['said'])} {one['probability']:.2f}"
+             for one in scores.get("most_wrong", ()) if one["true"] != one["said"]]  # fmt: skip
+    lines = wrap(f"most often taken for another: {', '.join(pairs)}", width()) if pairs else []
+    told = f"most wrong, by number from 0: {'; '.join(cases[:SHOWN_MISTAKES])}"
+    return [*lines, *(wrap(told, width()) if cases else [])]
 
 
 def errors_text(scores: Known, what: str) -> str:

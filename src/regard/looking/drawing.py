@@ -52,6 +52,19 @@ class Disc:
 
 
 @dataclass(frozen=True)
+class Marks:
+    """Points of a plot, all of one kind."""
+
+    places: Array
+    """(count, 2): x and y of each middle."""
+    shape: Literal["disc", "square", "cross"]
+    size: float
+    """Its width and height."""
+    fill: str
+    title: str
+
+
+@dataclass(frozen=True)
 class Text:
     x: float
     y: float
@@ -91,7 +104,7 @@ class Pixels:
     title: str
 
 
-Item = Box | Line | Disc | Text | Cells | Pixels
+Item = Box | Line | Disc | Marks | Text | Cells | Pixels
 
 
 @dataclass(frozen=True)

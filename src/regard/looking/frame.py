@@ -54,10 +54,10 @@ def strip(labels: Sequence[str], width: int, y: float) -> Placed:
     return items, y + 21
 
 
-def legend(scale: Scale, x: int, y: int) -> list[Item]:
-    """The colour bar with its numbers, and what hatching means; 40 pixels high."""
+def legend(scale: Scale, x: int, y: int, what: str = "weight", hatched: str = "not allowed") -> list[Item]:
+    """The colour bar of `what` with its numbers, and what hatching means; 40 pixels high."""
     bar = np.tile(np.arange(256, dtype=np.uint8), (10, 1))
-    name = "weight" if scale == "linear" else "weight, log scale"
+    name = what if scale == "linear" else f"{what}, log scale"
     items: list[Item] = [Text(x, y + 10, name, SMALL, QUIET)]
     left = x + round(text_width(name, SMALL)) + 16
     items.append(Cells(left, y, 1, bar, np.zeros_like(bar, bool), "the colour scale"))
@@ -65,7 +65,7 @@ def legend(scale: Scale, x: int, y: int) -> list[Item]:
         at = left + round(place * 255) + 0.5
         items += [Line(at, y + 10, at, y + 14, QUIET), Text(at, y + 26, number, 11, QUIET, "middle")]
     items += [Box(left + 300, y, 24, 10, "hatch"), Box(left + 300, y, 24, 10, None, FAINT)]
-    return [*items, Text(left + 332, y + 10, "not allowed", SMALL, QUIET)]
+    return [*items, Text(left + 332, y + 10, hatched, SMALL, QUIET)]
 
 
 def caption(sentences: Iterable[str], width: int, y: float) -> Placed:

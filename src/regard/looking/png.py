@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from regard.looking.drawing import HATCH, Box, Cells, Disc, Drawing, Item, Line, Pixels, Text
+from regard.looking.drawing import HATCH, Box, Cells, Disc, Drawing, Item, Line, Marks, Pixels, Text
 from regard.looking.palette import CIVIDIS
 
 Font = ImageFont.FreeTypeFont
@@ -44,6 +44,8 @@ def _draw(picture: Image.Image, item: Item, scale: int) -> None:
             draw.line(ends, fill=item.stroke, width=max(1, round(scale * item.thick)))
         case Disc():
             _disc(picture, item, scale)
+        case Marks():
+            _marks(picture, item, scale)
         case Text():
             _text(picture, item, scale)
         case Cells():
@@ -78,6 +80,22 @@ def _disc(picture: Image.Image, disc: Disc, scale: int) -> None:
     ImageDraw.Draw(large).ellipse((0, 0, side * FINE - 1, side * FINE - 1), fill=255)
     corner = (round(scale * (disc.x - disc.radius)), round(scale * (disc.y - disc.radius)))
     picture.paste(disc.fill, corner, large.resize((side, side), Image.Resampling.BOX))
+
+
+def _marks(picture: Image.Image, marks: Marks, scale: int) -> None:
+    side = max(1, round(marks.size * scale))
+    large, end = Image.new("L", (side * FINE, side * FINE)), side * FINE - 1
+    draw, thick = ImageDraw.Draw(large), round(side * FINE / 3)
+    if marks.shape == "disc":
+        draw.ellipse((0, 0, end, end), fill=255)
+    elif marks.shape == "square":
+        draw.rectangle((0, 0, end, end), fill=255)
+    else:
+        draw.line((0, 0, end, end), fill=255, width=thick)
+        draw.line((0, end, end, 0), fill=255, width=thick)
+    mask = large.resize((side, side), Image.Resampling.BOX)
+    for x, y in marks.places.tolist():
+        picture.paste(marks.fill, (round(scale * x - side / 2), round(scale * y - side / 2)), mask)
 
 
 def _cells(picture: Image.Image, cells: Cells, scale: int) -> None:

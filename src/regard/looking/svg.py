@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 from PIL import Image
 
-from regard.looking.drawing import HATCH, VECTOR_CELLS, Box, Cells, Disc, Drawing, Item, Line, Pixels, Text
+from regard.looking.drawing import HATCH, VECTOR_CELLS, Box, Cells, Disc, Drawing, Item, Line, Marks, Pixels, Text
 from regard.looking.palette import CIVIDIS, hexadecimal
 from regard.looking.png import image_of, text_width
 
@@ -46,6 +46,8 @@ def _item(item: Item, vector: bool) -> str:
             return f'<line {ends} stroke="{item.stroke}" stroke-width="{item.thick:g}"/>'
         case Disc():
             return f'<circle cx="{item.x:g}" cy="{item.y:g}" r="{item.radius:g}" fill="{item.fill}"/>'
+        case Marks():
+            return _marks(item)
         case Text():
             turn = f' transform="rotate(-90 {item.x:g} {item.y:g})"' if item.turned else ""
             anchor = "" if item.anchor == "start" else f' text-anchor="{item.anchor}"'
@@ -57,6 +59,19 @@ def _item(item: Item, vector: bool) -> str:
             return _shapes(item) if vector else _image(item)
         case Pixels():
             return _embedded(image_of(item.pixels), (item.x, item.y, item.width, item.height), item.title)
+
+
+def _marks(marks: Marks) -> str:
+    """One path: discs and squares are the ends of lines without a length worth mentioning."""
+    half, dot = marks.size / 2, marks.shape != "cross"
+    if dot:
+        runs = [f"M{x:.1f} {y:.1f}h.01" for x, y in marks.places]
+    else:
+        runs = [f"M{x - half:.1f} {y - half:.1f}l{2 * half:g} {2 * half:g}m0 {-2 * half:g}l{-2 * half:g} {2 * half:g}"
+                for x, y in marks.places]  # fmt: skip
+    thick, cap = (marks.size, "round" if marks.shape == "disc" else "square") if dot else (marks.size / 3, "butt")
+    style = f'fill="none" stroke="{marks.fill}" stroke-width="{thick:.3g}" stroke-linecap="{cap}"'
+    return f'<path {style} d="{"".join(runs)}"><title>{escape(marks.title)}</title></path>'
 
 
 def _shapes(cells: Cells) -> str:

@@ -18,8 +18,9 @@ from torch.nn import functional as F
 from regard.model.config import TransformerConfig
 from regard.model.sequence import Sequence as Tokens
 from regard.model.transformer import Transformer, check_sizes, initialise
+from regard.tasks.layers import Mean, Streams, mean_of_rows
 from regard.tasks.linear import fit
-from regard.tasks.scores import Counts
+from regard.tasks.scores import Answers
 from regard.training.average import Average, evaluating, steady
 from regard.training.ranks import Ranks
 
@@ -42,8 +43,13 @@ class Labelled(Protocol):
     def truth(self) -> npt.NDArray[np.int64]:
         """(len,) the class of each."""
 
-    def varied(self, ids: np.ndarray, rng: np.random.Generator, device: torch.device) -> tuple[Tokens, Tensor]:
-        """ids (batch, 2), each (epoch, example) -> as they are seen in that epoch, and their classes (batch,)."""
+    def varied(
+        self, ids: np.ndarray, rng: np.random.Generator, device: torch.device, progress: float = 1.0
+    ) -> tuple[Tokens, Tensor]:
+        """ids (batch, 2), each (epoch, example) -> as they are seen in that epoch, and their classes (batch,).
+
+        progress: 0 to 1, how much of the training is over.
+        """
 
     def plain(self, start: int, end: int, device: torch.device) -> tuple[Tokens, Tensor]:
         """Examples start to end - 1 as they are, and their classes."""
@@ -67,6 +73,8 @@ class Parts:
     pool: Pool
     copied: npt.NDArray[np.bool_] | None = None
     """Which of the held-out examples have a copy among those that are learnt from (P11)."""
+    mean: Mean = mean_of_rows
+    """Of the residual stream over an example's tokens."""
 
 
 class Classification:
@@ -99,9 +107,9 @@ class Classification:
     def averaged(self, model: nn.Module, settings: Mapping[str, Any]) -> Average:
         return Average(model, steady(settings["average"]))
 
-    def batch(self, ids: np.ndarray, rng: np.random.Generator) -> tuple[Tokens, Tensor]:
+    def batch(self, ids: np.ndarray, rng: np.random.Generator, progress: float = 1.0) -> tuple[Tokens, Tensor]:
         """(examples as tokens, their classes (batch,)), varied as settings say."""
-        return self.examples.varied(ids, rng, self.ranks.device)
+        return self.examples.varied(ids, rng, self.ranks.device, progress)
 
     def scores(self, model: nn.Module, tokens: Tokens) -> Tensor:
         """Of each class before the softmax, (batch, classes)."""
@@ -125,22 +133,31 @@ class Classification:
         self, model: nn.Module, examples: Labelled, copied: npt.NDArray[np.bool_] | None = None
     ) -> dict[str, Any]:
         """copied: which of them were learnt from; then `without_copies` has the scores of the others."""
-        counts = self.count(model, examples)
-        scores = {**counts.scores(self.classes), "baselines": self.baselines(examples)}
+        return self.scored(self.answers(model, examples), examples, copied)
+
+    def scored(
+        self, answers: Answers, examples: Labelled, copied: npt.NDArray[np.bool_] | None = None
+    ) -> dict[str, Any]:
+        """The figures of what was answered to the examples, and the baselines'."""
+        scores = {**answers.scores(self.classes), "baselines": self.baselines(examples)}
         if copied is not None and copied.any():
-            others = counts.less(self.count(model, examples.some(copied))).scores(self.classes)
-            scores["without_copies"] = {name: others[name] for name in ("accuracy", "nats", "examples")}
+            others = answers.some(~copied)
+            scores["without_copies"] = {"accuracy": others.accuracy, "nats": others.mean, "examples": len(others.truth)}
         return scores
 
-    def count(self, model: nn.Module, examples: Labelled) -> Counts:
-        """What the model says of examples. Ranks share them; all of them must call this."""
-        counts = Counts.none(len(self.classes))
+    def answers(self, model: nn.Module, examples: Labelled, streams: Streams | None = None) -> Answers:
+        """What the model says of each, in one pass. Ranks share them; all of them must call this.
+
+        streams: what listens meanwhile, to the examples of this rank.
+        """
+        found = Answers.none(examples.truth)
         starts = range(0, len(examples), TOGETHER)
         with evaluating(model):
             for start in list(starts)[self.ranks.rank :: self.ranks.count]:
-                tokens, labels = examples.plain(start, start + TOGETHER, self.ranks.device)
-                counts.add(self.scores(model, tokens), labels)
-        return Counts.of(self.ranks.sum(*counts.flat()), len(self.classes))
+                tokens, _ = examples.plain(start, start + TOGETHER, self.ranks.device)
+                record = None if streams is None else streams.of(start, tokens)
+                found.fill(start, self.parts.pool(model(tokens, record=record), tokens))
+        return found.summed(self.ranks)
 
     def baselines(self, examples: Labelled) -> dict[str, dict[str, Any]]:
         """Always the commonest class; and a linear classifier, of at most LEARNT training examples."""
@@ -156,7 +173,7 @@ class Classification:
 
     def quick_score(self, model: nn.Module) -> float:
         """Nats an example on some of the held-out part: for the eye while training, not a result."""
-        return self.count(model, evenly(self.held_out, QUICK)).nats
+        return self.answers(model, evenly(self.held_out, QUICK)).mean
 
     @property
     def whole_score(self) -> float:
@@ -165,7 +182,7 @@ class Classification:
 
     def monitor(self, model: nn.Module) -> float | None:
         """Nats an example on the slice of the training part that was held back, or None where none was."""
-        return self.count(model, self.monitored).nats if len(self.monitored) else None
+        return self.answers(model, self.monitored).mean if len(self.monitored) else None
 
     def sample(self, model: Transformer) -> str:
         """What it says of a few held-out examples, always the same."""

@@ -86,7 +86,7 @@ def classification(
     """config: the transformer that follows from the settings."""
     train = examples_of(texts, "train", int(settings["context"]), commonest(texts))
     held_out = replace(train, rows=texts.rows("held_out"))
-    parts = Parts(train, held_out, texts.classes, pool, texts.copied[held_out.rows])
+    parts = Parts(train, held_out, texts.classes, pool, texts.copied[held_out.rows], mean=pool)
     return Classification(parts, ranks, settings, config, unit="texts")
 
 

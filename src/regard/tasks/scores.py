@@ -1,6 +1,6 @@
-"""Counts of right and wrong answers, and the figures made of them.
+"""What was answered to each example, and the figures made of it.
 
-Shapes: batch; classes.
+Shapes: count examples; batch; classes.
 """
 
 from collections.abc import Sequence
@@ -10,53 +10,73 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
-from torch.nn import functional as F
+
+from regard.training.ranks import Ranks
+
+CONFUSED = 10
+"""Pairs of classes that are named: those that were taken for each other most often."""
 
 
-@dataclass
-class Counts:
-    confusion: npt.NDArray[np.float64]
-    """(classes, classes): how often the class of the row was taken for the class of the column."""
-    total: float
-    """Sum over examples of minus the logarithm of the true class's probability, in nats."""
+@dataclass(frozen=True)
+class Answers:
+    truth: npt.NDArray[np.int64]
+    """(count,) the class of each."""
+    said: npt.NDArray[np.int64]
+    """(count,) the class that was likeliest."""
+    sure: npt.NDArray[np.float64]
+    """(count,) its probability."""
+    nats: npt.NDArray[np.float64]
+    """(count,) minus the logarithm of the true class's probability."""
 
     @classmethod
-    def none(cls, classes: int) -> "Counts":
-        return cls(np.zeros((classes, classes)), 0.0)
+    def none(cls, truth: npt.NDArray[np.int64]) -> "Answers":
+        """Of examples that are going to be asked."""
+        return cls(truth, np.zeros(len(truth), np.int64), np.zeros(len(truth)), np.zeros(len(truth)))
 
-    @classmethod
-    def of(cls, flat: Sequence[float], classes: int) -> "Counts":
-        """The inverse of flat."""
-        return cls(np.array(flat[:-1]).reshape(classes, classes), flat[-1])
+    def fill(self, start: int, scores: Tensor) -> None:
+        """scores (batch, classes) before the softmax, of the examples from number `start` on."""
+        rows, log_p = slice(start, start + len(scores)), scores.cpu().double().log_softmax(dim=-1).numpy()
+        self.said[rows] = log_p.argmax(axis=1)
+        self.sure[rows] = np.exp(log_p.max(axis=1))
+        self.nats[rows] = -np.take_along_axis(log_p, self.truth[rows, None], axis=1)[:, 0]
 
-    def less(self, other: "Counts") -> "Counts":
-        """What is left without those."""
-        return Counts(self.confusion - other.confusion, self.total - other.total)
+    def summed(self, ranks: Ranks) -> "Answers":
+        """Where each rank filled its own: all of them."""
+        said, sure, nats = np.split(np.array(ranks.sum(*self.said.tolist(), *self.sure, *self.nats)), 3)
+        return Answers(self.truth, said.astype(np.int64), sure, nats)
 
-    def flat(self) -> list[float]:
-        """As numbers that can be added up over ranks."""
-        return [*self.confusion.ravel().tolist(), self.total]
+    def some(self, rows: npt.NDArray[np.bool_]) -> "Answers":
+        """Only those."""
+        return Answers(self.truth[rows], self.said[rows], self.sure[rows], self.nats[rows])
 
-    def add(self, scores: Tensor, labels: Tensor) -> None:
-        """scores (batch, classes) before the softmax, labels (batch,)."""
-        said, truth = scores.argmax(dim=-1).cpu().numpy(), labels.cpu().numpy()
-        np.add.at(self.confusion, (truth, said), 1.0)
-        self.total += float(F.cross_entropy(scores, labels, reduction="none").double().sum())
+    def confusion(self, classes: int) -> npt.NDArray[np.int64]:
+        """(classes, classes): how often the class of the row was taken for the class of the column."""
+        pairs = np.bincount(self.truth * classes + self.said, minlength=classes * classes)
+        return pairs.reshape(classes, classes)
 
     @property
-    def nats(self) -> float:
-        """An example."""
-        return self.total / max(float(self.confusion.sum()), 1.0)
+    def mean(self) -> float:
+        """Nats an example."""
+        return float(self.nats.sum()) / max(len(self.nats), 1)
 
     @property
     def accuracy(self) -> float:
         """Which part was right, 0 to 1."""
-        return float(np.trace(self.confusion)) / max(float(self.confusion.sum()), 1.0)
+        return int((self.said == self.truth).sum()) / max(len(self.truth), 1)
 
     def scores(self, classes: Sequence[str]) -> dict[str, Any]:
-        """accuracy and nats, and of each class how many there were and which part of them was found."""
-        counts, right = self.confusion.sum(axis=1), np.diag(self.confusion)
+        """accuracy and nats, of each class how many there were and which part was found, and what was confused."""
+        confusion = self.confusion(len(classes))
+        counts, right = confusion.sum(axis=1), np.diag(confusion)
         each = {name: {"count": int(n), "accuracy": float(r / n) if n else None}
                 for name, n, r in zip(classes, counts, right, strict=True)}  # fmt: skip
-        return {"accuracy": self.accuracy, "nats": self.nats, "examples": int(counts.sum()), "per_class": each,
-                "confusion": self.confusion.astype(int).tolist()}  # fmt: skip
+        return {"accuracy": self.accuracy, "nats": self.mean, "examples": len(self.truth), "per_class": each,
+                "confusion": confusion.tolist(), "confused": confused(confusion, classes)}  # fmt: skip
+
+
+def confused(confusion: npt.NDArray[np.int64], classes: Sequence[str]) -> list[dict[str, Any]]:
+    """The classes that were most often taken for another: true, said, count, and of how many; most often first."""
+    wrong = confusion - np.diag(np.diag(confusion))
+    true, said = np.unravel_index(np.argsort(-wrong, axis=None, kind="stable")[:CONFUSED], wrong.shape)
+    return [{"true": classes[i], "said": classes[j], "count": int(wrong[i, j]), "of": int(confusion[i].sum())}
+            for i, j in zip(true, said, strict=True) if wrong[i, j]]  # fmt: skip

@@ -1,0 +1,50 @@
+"""Single examples: those to which the model's answer was the most wrong, and those to which it was the most right."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from regard.errors import RegardError
+from regard.tasks.scores import Answers
+
+COUNT = 12
+"""Of each, unless more are asked for."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One example, and what was said of it."""
+
+    number: int
+    """Which of the examples that were scored; the first is 0."""
+    true: str
+    said: str
+    """The likeliest class."""
+    probability: float
+    """Of what was said."""
+    nats: float
+    """Minus the logarithm of the true class's probability."""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Cases(NamedTuple):
+    wrong: list[Case]
+    """Those whose true class was least likely, the least likely first."""
+    right: list[Case]
+    """Those whose true class was likeliest, the likeliest first."""
+
+
+def cases_of(answers: Answers, classes: tuple[str, ...], count: int = COUNT) -> Cases:
+    """So many of each; of equal ones the earlier first. Raises RegardError for a count below 1."""
+    if count < 1:
+        raise RegardError("count", f"{count} are none", "ask for 1 or more")
+
+    def case(number: int) -> Case:
+        true, said = classes[answers.truth[number]], classes[answers.said[number]]
+        return Case(number, true, said, float(answers.sure[number]), float(answers.nats[number]))
+
+    wrong, right = (np.argsort(nats, kind="stable")[:count].tolist() for nats in (-answers.nats, answers.nats))
+    return Cases([case(number) for number in wrong], [case(number) for number in right])
