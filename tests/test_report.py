@@ -17,6 +17,7 @@ from regard.data.picture_cache import open_decoded
 from regard.errors import RegardError
 from regard.looking.drawing import Marks, Pixels, Text
 from regard.picture_run import PictureRun
+from regard.report import origin
 
 from .conftest import Call
 
@@ -153,6 +154,12 @@ def test_other_examples_can_be_drawn_also_where_the_runs_own_are_gone(made: Path
     assert "nearest mean: not known" in told
     assert "none here" in told  # yellow
     assert "majority" not in told
+
+
+def test_what_is_not_known_of_another_programs_model_is_not_said(photos: PictureRun) -> None:
+    facts = photos.report(layers=False).facts
+    assert re.search(r"^photos \| seed \d+ \| data photos \w{8} \| model \w{12} \| 15 pictures", origin(facts))
+    assert re.search(r"^photos \| model \w{12} \|", origin({**facts, "seed": None, "data": None}))
 
 
 def test_the_sheet_of_texts_shows_the_texts_themselves(made: Path) -> None:

@@ -201,7 +201,8 @@ def origin(facts: dict[str, Any]) -> str:
     """Whence a sheet is, in one line."""
     data = facts["data"]
     known = "" if data is None else f"data {shown(data['name'], 40)} {(data['digest'] or '')[:8]} | "
-    return (f"{shown(str(facts['name']), 60)} | seed {facts['seed']} | {known}model {facts['model'][:12]} | "
+    seed = "" if facts["seed"] is None else f"seed {facts['seed']} | "
+    return (f"{shown(str(facts['name']), 60)} | {seed}{known}model {facts['model'][:12]} | "
             f"{facts['examples']:,} {facts['unit']}, {shown(facts['scored'], 60)} | scored {facts['made'][:10]} | "
             f"regard {facts['regard']}, torch {facts['torch']}")  # fmt: skip
 
