@@ -152,7 +152,9 @@ def test_the_same_command_gives_the_same_bits(call: Call, texts: Path, tmp_path:
 
 def test_what_is_for_other_data_is_refused(call: Call, texts: Path, tmp_path: Path) -> None:
     pets = texts / "pets"
-    assert "--patch: it is for pictures, and this is labelled text" in call("train", pets, "--steps=1", "--patch=4").err
+    refused = call("train", pets, "--steps=1", "--patch=4").err
+    assert "--patch: it is for pictures" in refused
+    assert "and this is labelled text; leave it out" in refused
     assert "--tied: it is for text, and this is labelled text" in call("train", pets, "--steps=1", "--tied=no").err
     assert "--shift: it is not for labelled text" in call("train", pets, "--steps=1", "--shift=1").err
     assert "--task: distillation cannot be asked of labelled" in call("train", pets, "--steps=1",

@@ -163,9 +163,10 @@ def test_what_cannot_be_gone_on_with_is_refused(call: Call, run: SeriesRun, text
 def test_what_is_not_asked_of_a_series_is_refused(call: Call, run: SeriesRun, hours: Path) -> None:
     path = run.path
     assert "cannot be exported yet" in call("export", path, "folder").sentence
-    assert "--temperature: it is for a run that goes on with texts" in call(
-        "predict", path, hours / "more.csv", "--temperature=1"
-    ).sentence
+    assert (
+        "--temperature: it is for a run that goes on with texts"
+        in call("predict", path, hours / "more.csv", "--temperature=1").sentence
+    )
     assert "--tokens: 'many' does not fit" in call("predict", path, hours / "more.csv", "--tokens=many").sentence
     short = Path("short.csv")
     short.write_text("load,heat\n" + "1,2\n3,1\n" * 50)

@@ -89,7 +89,7 @@ def test_a_number_is_no_date(tmp_path: Path) -> None:
 
 
 def test_what_is_not_numbers_all_through_stays_a_text(tmp_path: Path) -> None:
-    for k, line in enumerate(("2024-01-12,1,two", "2024-01-12,1", "2024-01-12,1,2,3", 'never,1,2', '2024-01-12,"1,2')):
+    for k, line in enumerate(("2024-01-12,1,two", "2024-01-12,1", "2024-01-12,1,2,3", "never,1,2", '2024-01-12,"1,2')):
         path = table(tmp_path / f"{k}.csv", line12=line)
         source = open_source([str(path)])
         assert isinstance(source, TextSource)

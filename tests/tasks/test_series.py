@@ -242,7 +242,7 @@ def test_the_cut_fits_the_rows_and_what_does_not_is_refused() -> None:
     plan = Plan({})
     period = choose_cut(plan, Series(waves.waves(4000, 1), 3600, waves.COLUMNS))
     assert (plan["patch"], period % 24) == (8, 0)
-    assert plan["context"] * 8 >= period
+    assert plan["context"] * 8 >= 2 * period
     short = Plan({})
     choose_cut(short, series(100, 90))
     assert (short["context"] + 1) * short["patch"] <= 81

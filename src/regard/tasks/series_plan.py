@@ -9,7 +9,7 @@ from regard.training.by_time import Needs
 from regard.training.plan import Plan, choose_learning_rates
 
 PATCH, CONTEXT, LONGEST = 8, 32, 128
-"""Rows of a patch; patches that are looked at, and at most where a season is long."""
+"""Rows of a patch; patches that are looked at, and at most where two seasons are longer."""
 FEATURES = 1024
 """Numbers of a patch, at most."""
 MONITOR = 0.1
@@ -27,9 +27,8 @@ def choose_cut(plan: Plan, series: Series) -> int:
         raise RegardError("--patch", what, f"give {min(held_out, train // 3)} or less")
     period = best_period(series.rows[:train], patch)
     room = (train - held_back(train, patch, float(plan.given.get("monitor", MONITOR)))) // patch - 1
-    season = -(-5 * period // 4 // patch)
-    usual = max(2, min(LONGEST, max(CONTEXT, season), room // 4))
-    why = f"patches, {usual * patch:,} rows; a season has {period:,} by the training part's own error"
+    usual = max(2, min(LONGEST, max(CONTEXT, -(-2 * period // patch)), room // 4))
+    why = f"patches, {usual * patch:,} rows; a season has {period:,} by the training part's own error, and two may help"
     context = int(plan.choose("context", usual, why))
     if context > room:
         what = f"{context} patches of {patch} rows and one more are not there: {train:,} rows are learnt from"
