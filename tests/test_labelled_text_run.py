@@ -191,6 +191,6 @@ def test_looking_from_the_command_line_prints_and_draws_and_has_no_page_yet(call
     assert "wrote h.svg" in call("look", run, "a purr", "--save", "h.svg").out
     assert json.loads(call("look", run, "a purr", "--json").out)["task"] == "classification"
     for more in (("a purr", "--save=h.html"), ("a purr", "--page"), ("--page",)):
-        assert "the page: it shows what comes next in a text, and not yet what a text is taken for" in call(
+        assert "the page: it shows pictures, and what comes next in a text; not yet what a text is taken for" in call(
             "look", run, *more).err  # fmt: skip
     assert "it is for a run that goes on with texts" in call("look", run, "a purr", "--tokens=3").err

@@ -202,7 +202,7 @@ def check_kind(is_picture: bool, tour: bool, query: str | None) -> None:
 def check_page(there: bool) -> None:
     """Raises RegardError where the page does not show what was looked at."""
     if not there:
-        what = "it shows what comes next in a text, and not yet what a text is taken for"
+        what = "it shows pictures, and what comes next in a text; not yet what a text is taken for, nor a series"
         raise RegardError("the page", what, "print it with --no-page, or save an .svg, .png or .regard")
 
 
