@@ -207,7 +207,7 @@ def look(
         raise RegardError("--query", "nothing is drawn", "add --save x.svg or --page, or leave it out")
     with opened(run_ if saved else what) as run:
         if not saved:
-            check_kind(run.takes != "text", tour, query)
+            check_kind(run.takes, tour, query)
         if text is None and not saved:
             run.check()
             open_page(run, None, number, host, browser)
@@ -274,10 +274,12 @@ def evaluate(
         if not paths and value not in (None, False, "text"):
             do = "name files, or leave it out"
             raise RegardError(f"--{name.replace('_', '-')}", "it says how files are read, and none is given", do)
+    from regard.files import check_new
     from regard.report import called, check_ending
 
     if save is not None:
         check_ending(save)
+        check_new(save, overwrite)
     with opened(run) as loaded:
         if save is None:
             scores = loaded.evaluate(*paths, **how)

@@ -71,7 +71,7 @@ class Look(Recording):
     def begins(self, tour: bool = False, query: str | None = None, head: tuple[int, int] | None = None) -> str:
         """Where a page of it begins, as its address has it: "" where nothing was asked for. Raises RegardError for a
         token that there is not."""
-        check_kind(self.is_picture, tour, query)
+        check_kind("picture" if self.is_picture else "text", tour, query)
         if tour or query is None:
             return TOUR if tour else ""
         from regard.looking.draw_pictures import query_of
@@ -191,12 +191,12 @@ def surveying(
                                         source=source))  # fmt: skip
 
 
-def check_kind(is_picture: bool, tour: bool, query: str | None) -> None:
-    """What is for texts alone, or for pictures. Raises RegardError."""
-    if is_picture and tour:
-        raise RegardError("--tour", "it leads through a text, and this is a picture", "leave it out")
-    if query is not None and not is_picture:
-        raise RegardError("--query", "it is for pictures, and this is a text", "leave it out")
+def check_kind(takes: str, tour: bool, query: str | None) -> None:
+    """What is for texts alone, or for pictures; takes: what is looked at. Raises RegardError."""
+    if takes != "text" and tour:
+        raise RegardError("--tour", f"it leads through a text, and this is a {takes}", "leave it out")
+    if query is not None and takes not in ("picture", "sound"):
+        raise RegardError("--query", f"it is for pictures and sounds, and this is a {takes}", "leave it out")
 
 
 def check_page(there: bool) -> None:

@@ -27,6 +27,7 @@ from regard.page.space import axes_of
 from regard.tasks.cases import COUNT, Case, Cases, cases_of
 from regard.tasks.classification import evenly
 from regard.tasks.layers import MOST, Streams, nearest_mean
+from regard.tasks.scores import MOST as LARGEST
 
 if TYPE_CHECKING:
     from regard.tasks.classification import Classification, Labelled
@@ -109,18 +110,26 @@ class Report:
         found.append("With each example: the probability of what was said; its number among those that were scored, "
                      "from 0; and minus the logarithm of the true class's probability, in nats.")  # fmt: skip
         if self.layers is not None:
-            found += words_of_layers(self.layers, self.scores["examples"], len(self.classes))
+            found += words_of_layers(self.layers, self.scores["examples"])
         return found
+
+    def _confusion(self) -> Table:
+        """Of the classes that there were, or that were said."""
+        counts = np.array(self.scores["confusion"])
+        met = np.flatnonzero(counts.any(axis=0) | counts.any(axis=1))
+        return Table("What was taken for what: rows the true class, columns what was said",
+                     ("", *(self.classes[k] for k in met)),
+                     [(self.classes[k], *counts[k, met].tolist()) for k in met])  # fmt: skip
 
     def tables(self) -> list[Table]:
         """The numbers of the sheet, for those who cannot see it or want to copy them."""
-        rows = [("this run", self.scores), *self.scores["baselines"].items()]
+        fresh = {"of those not learnt from": self.scores["without_copies"]} if "without_copies" in self.scores else {}
+        rows = [("this run", self.scores), *fresh.items(), *self.scores["baselines"].items()]
         each = self.scores["per_class"].items()
         found = [
             Table("Scores", ("", "accuracy", "nats"), [(name, one["accuracy"], one["nats"]) for name, one in rows]),
             Table("Classes", ("class", "examples", "found"), [(name, c["count"], c["accuracy"]) for name, c in each]),
-            Table("What was taken for what: rows the true class, columns what was said", ("", *self.classes),
-                  [(name, *row) for name, row in zip(self.classes, self.scores["confusion"], strict=True)]),
+            self._confusion(),
         ]  # fmt: skip
         named = ("number", "true", "said", "probability", "nats")
         for how, cases in zip(("Most wrong", "Most right"), self.cases, strict=True):
@@ -139,6 +148,9 @@ def report_of(
     """content: of an example by its number. known: whether the run's own training part is in the task, without which
     there are no baselines, nor means of classes. count: of the cases of each kind."""
     classes, model = tuple(task.classes), run.model
+    if layers and len(classes) > LARGEST:
+        what = f"it draws which of at most {LARGEST:,} classes was taken for which, and there are {len(classes):,}"
+        raise RegardError("--save", what, "leave it out: the scores need no drawing")
     streams = Streams(len(examples), task.parts.mean) if layers else None
     answers = task.answers(model, examples, streams)
     scores = task.scored(answers, examples, copied) if known else {**answers.scores(classes), "baselines": {}}
@@ -165,34 +177,36 @@ def layers_of(
 ) -> Layers:  # fmt: skip
     """Each layer's two directions of the largest variance, and how well the nearest mean of a class tells it there.
 
-    The means are over training examples, at most MOST, evenly chosen; distances are taken in the full space.
+    The means are over training examples, at most MOST, as if by chance; distances are taken in the full space.
     """
     truth, plots = streams.chosen(truth), list[Plot]()
-    learnt, means = evenly(task.parts.train, MOST), Streams(0, task.parts.mean)
+    learnt = evenly(task.parts.train, MOST)
+    means = Streams(len(learnt), task.parts.mean)
     if known:
         task.answers(model, learnt, means)
+    of_classes = means.layers if known else []
     for layer, vectors in enumerate(streams.layers):
         vectors = vectors.astype(np.float64)
         axes = axes_of(partial(list, (vectors,)), centred=True)
         first, second = axes.explained(vectors)
         right = None
         if known:
-            said = nearest_mean(means.layers[layer], learnt.truth, vectors, len(task.classes))
+            said = nearest_mean(of_classes[layer], learnt.truth, vectors, len(task.classes))
             right = float((said == truth).mean())
         plots.append(Plot(axes.along(vectors), (first, second), right))
     return Layers(plots, truth, len(learnt) if known else 0, vectors.shape[1])
 
 
-def words_of_layers(layers: Layers, examples: int, classes: int) -> list[str]:
+def words_of_layers(layers: Layers, examples: int) -> list[str]:
     """What the plots mean, in sentences."""
-    some = f"one of {len(layers.truth):,} examples" + ", evenly chosen" * (len(layers.truth) < examples)
+    some = f"one of {len(layers.truth):,} examples" + ", chosen as if by chance" * (len(layers.truth) < examples)
     found = [f"Layer by layer: each mark is {some}: the mean over its tokens of the residual stream, drawn along the "
              "two directions in which that layer's vary most (PCA, about their mean; each layer has its own directions "
              "and scale). Later classes lie over earlier ones."]  # fmt: skip
     if layers.learnt:
         found.append(f"Nearest mean right: the share whose own class has the nearest mean, of {layers.learnt:,} "
                      f"training examples, in all {layers.width:,} numbers of the stream.")  # fmt: skip
-    if classes > len(KINDS):
+    if len(np.unique(layers.truth)) > len(KINDS):
         found.append(f"The {len(KINDS)} commonest classes have marks of their own.")
     return found
 
@@ -213,6 +227,6 @@ def called(paths: Sequence[str | Path]) -> str:
 
 
 def check_ending(path: str | Path) -> None:
-    """Before anything is computed for it. Raises RegardError."""
+    """Raises RegardError."""
     if Path(path).suffix.lower() not in ENDINGS:
         raise RegardError(str(path), "its ending does not say what to save", "end it in .html, .svg or .png")

@@ -141,7 +141,9 @@ class SeriesRun(Run):
             raise RegardError(source.shown, what, f"give {asked.patch} or more")
         looked_at = min(asked.context, source.rows // asked.patch) * asked.patch
         if left := source.rows - looked_at:
-            self.notice(f"rows at the beginning not looked at, as {asked.context * asked.patch:,} are at most", left)
+            why = f"{asked.context * asked.patch:,} are at most" if looked_at == asked.context * asked.patch else (
+                f"they fill no patch of {asked.patch}")  # fmt: skip
+            self.notice(f"rows at the beginning not looked at, as {why}", left)
         return asked.scale.shrunk(self._chosen(source))[left:], left
 
     def _chosen(self, source: "SeriesSource") -> "Numbers":

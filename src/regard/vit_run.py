@@ -60,6 +60,13 @@ class ViTRun(PictureRun):
             self.notice(CUT, 1)
         return seen, done
 
+    def decoded(self, source: Any, folder: Path) -> "Decoded":
+        """Others as it sees them; of those that are of other proportions the middle is kept."""
+        height, width = self.chopper.height, self.chopper.width
+        if cut := sum(many for (high, wide), many in source.sizes.items() if high * width != wide * height):
+            self.notice(CUT, cut)
+        return super().decoded(source, folder)
+
     def task_on(self, decoded: "Decoded") -> "Classification":
         """Of other pictures alone, as there are none that it learnt from here."""
         import numpy as np

@@ -81,7 +81,7 @@ def sounds(folder: Path) -> Any:
 SOURCES: dict[tuple[str, str], tuple[Callable[[Path], Any], dict[str, Any]]] = {
     ("text", "language"): (text, {"context": 16}),
     ("labelled_text", "classification"): (labelled_text, {}),
-    ("pictures", "classification"): (pictures, {"flip": "no", "shift": 0, "label_smoothing": 0.0}),
+    ("pictures", "classification"): (pictures, {"flip": "no", "shift": 0, "blended": 0.0, "label_smoothing": 0.0}),
     ("series", "forecasting"): (series, {"patch": 9, "context": 8}),
     ("sounds", "classification"): (sounds, {"shift": 0, "masked": 0.0, "label_smoothing": 0.0}),
     ("pictures", "distillation"): (lambda folder: pictures(folder, 7), {"prototypes": 32, "micro_batch": 7}),

@@ -7,7 +7,7 @@ import torch
 from regard.model.config import AttentionConfig, FeedForwardConfig, TransformerConfig
 from regard.model.transformer import Transformer, initialise
 from regard.report import layers_of
-from regard.tasks.layers import Streams, mean_of_rows, nearest_mean
+from regard.tasks.layers import Streams, mean_of_rows, nearest_mean, spread
 from regard.tasks.texts import pool, side_by_side
 
 from .asked import CLASSES, RNG, model, task
@@ -31,7 +31,7 @@ def test_listening_changes_no_answer_and_hears_the_mean_of_each_layers_stream() 
 
 
 @pytest.mark.parametrize("together", [7, 16, 256])
-def test_of_many_every_so_manieth_is_kept_whatever_the_batches(
+def test_of_many_some_are_kept_whatever_the_batches(
     together: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
     one, made = task(), model()
@@ -41,9 +41,18 @@ def test_of_many_every_so_manieth_is_kept_whatever_the_batches(
     monkeypatch.setattr("regard.tasks.classification.TOGETHER", together)
     some = Streams(40, mean_of_rows)
     one.answers(made, one.held_out, some)
+    kept = some.chosen(np.arange(40)).tolist()
+    assert len(set(kept)) == 15
+    assert kept == sorted(kept)
     for few, every in zip(some.layers, all_of_them.layers, strict=True):
-        np.testing.assert_allclose(few, every[::3], atol=1e-5)
-    assert some.chosen(np.arange(40)).tolist() == list(range(0, 40, 3))
+        np.testing.assert_allclose(few, every[kept], atol=1e-5)
+
+
+def test_what_is_kept_does_not_follow_a_tables_turns() -> None:
+    kept = np.flatnonzero(spread(4000, 2000))
+    assert len(kept) == 2000
+    assert 900 < (kept % 2).sum() < 1100
+    assert spread(5, 10).all()
 
 
 def test_of_texts_side_by_side_each_has_the_mean_of_its_own_tokens() -> None:

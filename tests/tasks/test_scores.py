@@ -10,7 +10,7 @@ import torch
 from regard.errors import RegardError
 from regard.tasks.cases import cases_of
 from regard.tasks.classification import TOGETHER
-from regard.tasks.scores import Answers, confused
+from regard.tasks.scores import Answers
 from regard.training.ranks import Ranks
 
 from .asked import CLASSES, RNG, model, task
@@ -63,10 +63,28 @@ def test_what_was_confused_is_named_most_often_first() -> None:
     counts = RNG(4).integers(0, 9, (5, 5))
     names = list("abcde")
     slow = sorted((-counts[i, j], i, j) for i in range(5) for j in range(5) if i != j and counts[i, j])[:10]
-    assert confused(counts, names) == [
+    assert of_counts(counts).scores(names)["confused"] == [
         {"true": names[i], "said": names[j], "count": -n, "of": counts[i].sum()} for n, i, j in slow
     ]
-    assert confused(np.diag([3, 4]), ["a", "b"]) == []
+    assert of_counts(np.diag([3, 4])).scores(["a", "b"])["confused"] == []
+
+
+def of_counts(counts: np.ndarray) -> Answers:
+    """So often each class of a row was taken for that of the column."""
+    truth, said = (np.repeat(which.ravel(), counts.ravel()) for which in np.indices(counts.shape))
+    order = RNG(0).permutation(len(truth))
+    return Answers(truth[order], said[order], np.ones(len(truth)), np.zeros(len(truth)))
+
+
+def test_of_very_many_classes_there_is_no_matrix() -> None:
+    """Their number squared would not fit into memory; all else is as it is."""
+    found = of_counts(np.array([[2, 1], [0, 3]]))
+    few, many = found.scores(["a", "b"]), found.scores([str(number) for number in range(50_000)])
+    assert few["confusion"] == [[2, 1], [0, 3]]
+    assert many["confusion"] is None
+    assert many["confused"] == [{"true": "0", "said": "1", "count": 1, "of": 3}]
+    assert (many["per_class"]["1"], many["per_class"]["7"]) == (
+        {"count": 3, "accuracy": 1.0}, {"count": 0, "accuracy": None})  # fmt: skip
 
 
 def test_two_processes_that_share_the_examples_give_the_answers_of_one(monkeypatch: pytest.MonkeyPatch) -> None:

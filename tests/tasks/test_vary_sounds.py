@@ -38,6 +38,19 @@ def test_a_sound_comes_later_or_earlier_and_silence_takes_its_place(heard: np.nd
     assert seen == set(range(-3, 4))
 
 
+def test_a_short_sound_is_never_pushed_out(heard: np.ndarray) -> None:
+    heard[:, :, 8:] = 0  # eight frames of sound, then silence
+    late = set()
+    for seed in range(60):
+        for one, whole in zip(varied(SoundVariation(shift=15), heard, seed), heard[ROWS], strict=True):
+            there = np.flatnonzero(one.any(axis=(0, 2)))
+            assert len(there) >= 6
+            at = there[0] - int(one[0, there[0], 0] - whole[0, 0, 0])  # values say which frame it was
+            np.testing.assert_array_equal(one[:, there], whole[:, there - at])
+            late.add(int(at))
+    assert (min(late), max(late)) == (-2, 14)
+
+
 def test_all_that_is_heard_is_made_louder_by_the_same_and_silence_stays(heard: np.ndarray) -> None:
     heard[:, :, 5] = 0
     steps = set()

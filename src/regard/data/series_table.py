@@ -103,7 +103,7 @@ class _Reader:
         for line, row in rows:
             if before and line > before + 1:
                 self._note(before + 1, Missing("the line is empty", FILL))
-            elif not before and not isinstance(row, Wrong):
+            elif not self.numbers and not isinstance(row, Wrong):  # until a row was taken: it may begin with units
                 first = str(row[0]).strip()
                 self.timed = len(row) > 1 and not _is_number(first) and _MOMENT.fullmatch(first) is not None
             before = line

@@ -17,7 +17,7 @@ from regard.files.durable import Content, Written, create, free_bytes, make_fold
 from regard.files.header import Entry, read_safetensors_header
 from regard.files.lock import Lock
 from regard.files.log import Log, last_attempt
-from regard.files.outputs import write, write_folder
+from regard.files.outputs import check_new, write, write_folder
 from regard.files.tensors import SafetensorsContent, Stored, count_not_finite, read_safetensors, safetensors_bytes
 from regard.files.writable import check_name, probe
 
@@ -32,6 +32,7 @@ __all__ = [
     "Written",
     "best",
     "check_name",
+    "check_new",
     "checkpoints",
     "commit_checkpoint",
     "count_not_finite",

@@ -68,6 +68,14 @@ def _put_in_place(staging: Path, target: Path) -> None:
     durable.discard(old)
 
 
+def check_new(path: str | Path, overwrite: bool) -> None:
+    """Before anything is computed for a file: raises RegardError where `write` would for its name or its folder."""
+    target = Path(os.path.abspath(path))
+    _check_file(target, overwrite)
+    if not target.parent.is_dir():
+        raise RegardError(str(path), "its folder does not exist", "make it, or choose another name")
+
+
 def _check_file(path: Path, overwrite: bool) -> None:
     if not os.path.lexists(path):
         return

@@ -26,18 +26,19 @@ def _channels(value: Any) -> int:
 
 def _classes(value: Any) -> tuple[str, ...]:
     """{"0": "cat", "1": "dog"} in the order of the numbers; what two classes are called gets its number besides."""
-    if not isinstance(value, dict) or not value:
+    if not isinstance(value, dict) or len(value) < 2:  # of one, transformers makes a regression
         raise ValueError
     names = [name for number in range(len(value)) if isinstance(name := value.get(str(number)), str)]
     if len(names) < len(value):
         raise ValueError
     times = Counter(names)
-    return tuple(name if times[name] == 1 else f"{name} ({number})" for number, name in enumerate(names))
+    told = tuple(name if times[name] == 1 else f"{name} ({number})" for number, name in enumerate(names))
+    return told if len(set(told)) == len(told) else tuple(f"{name} ({number})" for number, name in enumerate(names))
 
 
 SIDES = Kind("a whole number above 0, or two: height and width", _sides)
 CHANNELS = Kind("1 (grey) or 3 (red, green, blue)", _channels)
-CLASSES = Kind("an object that names each class by its number, from 0 on", _classes)
+CLASSES = Kind("an object that names each of two classes or more by its number, from 0 on", _classes)
 
 
 def _fits(values: Values) -> bool:

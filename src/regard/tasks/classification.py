@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from regard.model.config import TransformerConfig
 from regard.model.sequence import Sequence as Tokens
 from regard.model.transformer import Transformer, check_sizes, initialise
-from regard.tasks.layers import Mean, Streams, mean_of_rows
+from regard.tasks.layers import Mean, Streams, mean_of_rows, spread
 from regard.tasks.linear import fit
 from regard.tasks.scores import Answers
 from regard.training.average import Average, evaluating, steady
@@ -27,7 +27,9 @@ from regard.training.ranks import Ranks
 QUICK = 512
 """Held-out examples that are scored while training."""
 TOGETHER = 256
-"""Examples that are scored at once."""
+"""Examples that are scored at once, at most."""
+TOKENS = 16_384
+"""And tokens, as those of another program's large model fill the memory sooner."""
 LEARNT = 60_000
 """Training examples that a linear classifier is fitted to."""
 SHOWN = 4
@@ -46,7 +48,8 @@ class Labelled(Protocol):
     def varied(
         self, ids: np.ndarray, rng: np.random.Generator, device: torch.device, progress: float = 1.0
     ) -> tuple[Tokens, Tensor]:
-        """ids (batch, 2), each (epoch, example) -> as they are seen in that epoch, and their classes (batch,).
+        """ids (batch, 2), each (epoch, example) -> as they are seen in that epoch, and their classes (batch,), or what
+        part of each is of which class (batch, classes).
 
         progress: 0 to 1, how much of the training is over.
         """
@@ -140,7 +143,7 @@ class Classification:
     ) -> dict[str, Any]:
         """The figures of what was answered to the examples, and the baselines'."""
         scores = {**answers.scores(self.classes), "baselines": self.baselines(examples)}
-        if copied is not None and copied.any():
+        if copied is not None and copied.any() and not copied.all():
             others = answers.some(~copied)
             scores["without_copies"] = {"accuracy": others.accuracy, "nats": others.mean, "examples": len(others.truth)}
         return scores
@@ -151,10 +154,11 @@ class Classification:
         streams: what listens meanwhile, to the examples of this rank.
         """
         found = Answers.none(examples.truth)
-        starts = range(0, len(examples), TOGETHER)
+        together = max(1, min(TOGETHER, TOKENS // max(1, examples.size(0)))) if len(examples) else TOGETHER
+        starts = range(0, len(examples), together)
         with evaluating(model):
             for start in list(starts)[self.ranks.rank :: self.ranks.count]:
-                tokens, _ = examples.plain(start, start + TOGETHER, self.ranks.device)
+                tokens, _ = examples.plain(start, start + together, self.ranks.device)
                 record = None if streams is None else streams.of(start, tokens)
                 found.fill(start, self.parts.pool(model(tokens, record=record), tokens))
         return found.summed(self.ranks)
@@ -199,8 +203,8 @@ Some = TypeVar("Some", bound=Labelled)
 
 
 def evenly(examples: Some, most: int) -> Some:
-    """At most so many of them, evenly chosen."""
-    return examples.some(slice(None, None, max(1, -(-len(examples) // most))))
+    """At most so many of them, chosen as if by chance, always the same: a table may name its classes in turn."""
+    return examples.some(spread(len(examples), most))
 
 
 def _monitored(count: int, share: float) -> npt.NDArray[np.bool_]:

@@ -16,16 +16,25 @@ from torch import Tensor
 Whole = npt.NDArray[np.int64]
 STRETCH = math.log(4 / 3)
 """A box's sides change against each other by 3/4 to 4/3, evenly in logarithms."""
-COLOURED = 0.8
-"""Share of the crops whose colours are changed, and the share that is turned grey (Caron et al. 2021, appendix A)."""
-GREYED = 0.2
-BRIGHTNESS, CONTRAST, SATURATION = 0.4, 0.4, 0.2
-"""A factor of each lies between 1 less so much and 1 plus so much."""
-HUE = 0.5
-"""Turns of the circle of hues, at most, either way: so that colours alone do not tell pictures apart; the paper
-has 0.1."""
 LUMINANCE = (0.299, 0.587, 0.114)
 """Parts of red, green and blue in what is seen as grey (ITU-R BT.601)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Colours:
+    """How colours are changed; as it is, for distillation (Caron et al. 2021, appendix A)."""
+
+    changed: float = 0.8
+    """Share of the pictures whose colours are changed."""
+    greyed: float = 0.2
+    """Share that is turned grey."""
+    hue: float = 0.5
+    """Turns of the circle of hues, at most, either way: so that colours alone do not tell pictures apart; the paper has
+    0.1."""
+    saturation: float = 0.2
+    """A factor of each of these lies between 1 less so much and 1 plus so much."""
+    contrast: float = 0.4
+    brightness: float = 0.4
 
 
 @dataclass(frozen=True)
@@ -85,11 +94,12 @@ def resampling(start: Whole, length: Whole, size: int, made: int) -> npt.NDArray
     return weights
 
 
-def recoloured(x: Tensor, rng: np.random.Generator) -> Tensor:
+def recoloured(x: Tensor, rng: np.random.Generator, how: Colours | None = None) -> Tensor:
     """(count, channels, rows, columns), 0 to 255: hue, saturation, contrast and brightness changed, or turned grey."""
-    count, channels = x.shape[:2]
-    changed, greyed = rng.random(count) < COLOURED, rng.random(count) < GREYED
-    by = rng.uniform(-1, 1, (count, 4)) * [HUE, SATURATION, CONTRAST, BRIGHTNESS] * changed[:, None]
+    (count, channels), how = x.shape[:2], how or Colours()
+    changed, greyed = rng.random(count) < how.changed, rng.random(count) < how.greyed
+    most = [how.hue, how.saturation, how.contrast, how.brightness]
+    by = rng.uniform(-1, 1, (count, 4)) * most * changed[:, None]
     if channels == 3:
         mixed = torch.from_numpy(mixing(by[:, 0], np.where(greyed, 0.0, 1 + by[:, 1]))).to(x.device)
         x = (mixed @ x.flatten(2)).view_as(x)

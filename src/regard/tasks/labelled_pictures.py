@@ -12,6 +12,7 @@ from regard.data.pictures import PictureSource
 from regard.errors import RegardError
 from regard.model.config import TransformerConfig
 from regard.tasks.classification import Classification, Parts
+from regard.tasks.mix import Mixing
 from regard.tasks.picture_plan import Prepared, chopper_of, prepare, transformer_config
 from regard.tasks.pictures import Chopper, PictureExamples
 from regard.tasks.vary import Variation
@@ -55,7 +56,11 @@ def classification(
     chopper = chopper or chopper_of(decoded, settings)
     whole = PictureExamples(decoded.pictures, decoded.labels.astype(np.int64), decoded.rows("train"), chopper)
     variation = Variation(settings["flip"] == "yes", int(settings["shift"]))
-    train, held_out = replace(whole, variation=variation, shown=float(settings["shown"])), decoded.rows("held_out")
+    # runs of before there were these settings have none of it
+    mixing = Mixing(**{name: float(settings.get(name, 0.0)) for name in ("mixed", "blended", "blanked", "colours")})
+    train = replace(whole, variation=variation, shown=float(settings.get("shown", 1.0)), mixing=mixing,
+                    classes=len(decoded.classes))  # fmt: skip
+    held_out = decoded.rows("held_out")
     parts = Parts(train, replace(whole, rows=held_out), decoded.classes, chopper.pool, decoded.copied[held_out])
 
     def config(chosen: Mapping[str, Any]) -> TransformerConfig:

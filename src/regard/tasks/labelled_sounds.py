@@ -16,7 +16,7 @@ from regard.data.sounds import SoundSource
 from regard.errors import RegardError
 from regard.model.config import TransformerConfig
 from regard.tasks.classification import Classification, Parts
-from regard.tasks.picture_plan import Prepared, needs_of_pictures, transformer_config
+from regard.tasks.picture_plan import Prepared, needs_of_labelled, transformer_config
 from regard.tasks.pictures import Chopper, PictureExamples, scales_of
 from regard.tasks.vary_sounds import SoundVariation
 from regard.tokens.sound import TELEPHONE, WIDE, MelSettings
@@ -47,7 +47,7 @@ class LabelledSounds:
         plan.choose("pooling", "mean", "each slice has a say; a class token is there where it is asked for")
         plan.choose("registers", 0, "learned tokens without a sound; models of this size do without")
         choose_variation(plan, decoded)
-        return Prepared(decoded, len(decoded.classes), needs_of_pictures, list(decoded.notices), things="sounds",
+        return Prepared(decoded, len(decoded.classes), needs_of_labelled, list(decoded.notices), things="sounds",
                         chop=chopper_of)  # fmt: skip
 
     @staticmethod
@@ -72,20 +72,21 @@ class LabelledSounds:
 def choose_frames(plan: Plan, source: SoundSource) -> int:
     """How much of each sound is kept, and how wide the slices are; a whole number of slices, in frames."""
     mels: MelSettings = source.settings
-    learnt = source.seconds[source.parts != HELD_OUT]
-    usual = float(np.percentile(learnt, 95))
+    usual = float(np.percentile(source.seconds[source.parts != HELD_OUT], 95))  # or of all, where no folder says it yet
     why = "95 % of the sounds are not longer" if usual <= LONGEST else f"5 % are longer than {usual:.1f} s"
     seconds = float(plan.choose("seconds", round(min(max(usual, mels.window), LONGEST), 2), why))
     frames = max(1, round(seconds / mels.hop))
     width = max(2 if frames > 1 else 1, -(-frames // SLICES))
     why = f"frames of {1000 * mels.hop:g} ms in a slice: {-(-frames // width)} tokens"
     width = int(plan.choose("patch", width, why))
+    if width > max(frames, 2):
+        raise RegardError("--patch", f"{width} frames are more than the {frames} of a sound", "give less")
     return -(-frames // width) * width
 
 
 def choose_variation(plan: Plan, decoded: Decoded) -> None:
     """What may be done to a sound without changing what it is."""
-    plan.choose("shift", max(1, round(decoded.width / 10)), "frames: a tenth of the length")
+    plan.choose("shift", round(decoded.width / 10), "frames: a tenth of the length")
     plan.choose("masked", 0.2, "one stripe of pitches and one of time (Park et al. 2019)")
     plan.choose("label_smoothing", 0.1, "as is the custom (Szegedy et al. 2016)")
 
@@ -93,7 +94,7 @@ def choose_variation(plan: Plan, decoded: Decoded) -> None:
 def chopper_of(decoded: Decoded, settings: Mapping[str, Any]) -> Chopper:
     """Slices as high as the spectrogram."""
     learned = int(settings["registers"]) + (settings["pooling"] == "class")
-    scales = scales_of(decoded.pictures[decoded.rows("train")])
+    scales = scales_of(decoded.pictures, decoded.rows("train"))
     return Chopper(decoded.height, decoded.width, decoded.channels, decoded.height, learned,
                    settings["pooling"] == "class", *scales, across=int(settings["patch"]))  # fmt: skip
 

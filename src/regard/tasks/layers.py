@@ -17,7 +17,14 @@ Array = npt.NDArray[Any]
 Mean = Callable[[Tensor, Sequence], Tensor]
 """(a number for each token (batch, n, width), the tokens) -> its mean over those of each example (examples, width)."""
 MOST = 2_000
-"""Examples that are taken, evenly chosen."""
+"""Examples that are taken, as if by chance."""
+
+
+def spread(count: int, most: int) -> npt.NDArray[np.bool_]:
+    """(count,): at most so many of them True, as if by chance, always the same ones."""
+    chosen = np.zeros(count, bool)
+    chosen[np.random.default_rng(0).permutation(count)[:most]] = True
+    return chosen
 
 
 def mean_of_rows(x: Tensor, tokens: Sequence) -> Tensor:
@@ -26,16 +33,16 @@ def mean_of_rows(x: Tensor, tokens: Sequence) -> Tensor:
 
 
 class Streams:
-    """Listens to forward passes, and keeps of every so manieth example the mean stream at each layer."""
+    """Listens to forward passes, and keeps of some examples the mean stream at each layer."""
 
     def __init__(self, count: int, mean: Mean) -> None:
         """count: how many examples there are in all; of these MOST at most are kept."""
-        self.every = max(1, -(-count // MOST))
+        self._wanted = spread(count, MOST)
         self._mean, self._kept = mean, list[list[Array]]()
 
     def of(self, start: int, tokens: Sequence) -> "Streams":
         """Before each pass: the tokens it is over, those of the examples from number `start` on."""
-        self._first, self._tokens = -start % self.every, tokens
+        self._first, self._tokens = start, tokens
         self._kept.append([])
         return self
 
@@ -45,8 +52,8 @@ class Streams:
     def stream(self, layer: int, place: str, x: Tensor) -> None:
         """x (batch, n, width)."""
         if place == "in":
-            found = self._mean(x, self._tokens)[self._first :: self.every]
-            self._kept[-1].append(found.float().cpu().numpy())
+            found = self._mean(x, self._tokens).float().cpu().numpy()
+            self._kept[-1].append(found[self._wanted[self._first : self._first + len(found)]])
 
     @property
     def layers(self) -> list[Array]:
@@ -55,7 +62,7 @@ class Streams:
 
     def chosen(self, values: Array) -> Array:
         """Of values (count of all,) those of the examples that are kept."""
-        return values[:: self.every]
+        return values[self._wanted]
 
 
 def nearest_mean(known: Array, labels: Array, asked: Array, classes: int) -> Array:

@@ -1,7 +1,7 @@
 """The plan of a run on pictures: how large they are kept, how they are cut and varied, what they ask of the sizes."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ PATCHES = 100
 MANY = 32
 """Patches from which on half of them tell enough of a picture for the first part of the training."""
 TOKENS_A_STEP = 4096
+OFTEN = 30
+"""Times that a picture is seen, from which on it would be learnt by heart rather than understood."""
 THETA = 100.0
 """Base of the rotation: rows and columns are few, a text's 10,000 would hardly turn most pairs."""
 MIRRORED_LIMIT = 0.8
@@ -91,8 +93,10 @@ def choose_variation(plan: Plan, decoded: Decoded) -> None:
     measured = f"a linear classifier finds {share:.0%} as many mirrored ones"
     plan.choose("flip", "yes" if share >= MIRRORED_LIMIT else "no", measured)
     side = min(decoded.height, decoded.width)
-    plan.choose("shift", max(1, round(side / 16)), "a sixteenth of the side")
+    plan.choose("shift", round(side / 16), "a sixteenth of the side")
     plan.choose("label_smoothing", 0.1, "as is the custom (Szegedy et al. 2016)")
+    plan.choose("blanked", 0.0, "nothing is left out of a picture unless it is asked for")
+    plan.choose("colours", 0.0, "colours may be what a class is known by")
 
 
 def choose_shown(plan: Plan, height: int, width: int) -> None:
@@ -120,7 +124,7 @@ def mirrored_share(decoded: Decoded) -> float:
 def chopper_of(decoded: Decoded, settings: Mapping[str, Value]) -> Chopper:
     learned = int(settings["registers"]) + (settings["pooling"] == "class")
     return Chopper(decoded.height, decoded.width, decoded.channels, int(settings["patch"]), learned,
-                   settings["pooling"] == "class", *scales_of(decoded.pictures[decoded.rows("train")]))  # fmt: skip
+                   settings["pooling"] == "class", *scales_of(decoded.pictures, decoded.rows("train")))  # fmt: skip
 
 
 @dataclass
@@ -155,16 +159,34 @@ class Prepared:
         return config.to_json(), reserve
 
 
-def needs_of_pictures(train: int, held_out: int, classes: int) -> Needs:
-    """train, held_out: tokens of the two parts. The figures are not measured yet beside others (docs/log.md)."""
+def needs_of_labelled(train: int, held_out: int, classes: int) -> Needs:
+    """train, held_out: tokens of the two parts. That each number sees six of them is measured at four minutes only."""
     return Needs(train=train, held_out=held_out, vocabulary=classes, tokens_a_step=TOKENS_A_STEP, steps=1500, fed=6.0,
-                 room=10.0, scorings=1.1, rest=partial(_choose_rest, train), slower=_slower)  # fmt: skip
+                 room=10.0, scorings=1.1, rest=partial(_choose_rest, train))  # fmt: skip
+
+
+def needs_of_pictures(train: int, held_out: int, classes: int) -> Needs:
+    """Some patches are shown first, and pictures that are seen often are mixed."""
+    needs = needs_of_labelled(train, held_out, classes)
+    return replace(needs, rest=partial(_choose_mixing, train), slower=_slower)
+
+
+def _choose_mixing(train: int, plan: Plan, steps: float, seen: float) -> None:
+    _choose_rest(train, plan, steps, seen)
+    often = seen / max(train, 1) >= OFTEN
+    why = f"pictures are seen {'more' if often else 'less'} than {OFTEN} times"
+    plan.choose("blended", 0.5 if often else 0.0, f"{why}; docs/log.md has the runs beside it")
+    plan.choose("mixed", 0.0, "one way of mixing is enough")
+    if plan["mixed"] + plan["blended"] > 1:
+        what = f"{plan['mixed']:g} mixed and {plan['blended']:g} blended are more than all pictures"
+        raise RegardError("--blended", what, "give two shares whose sum is at most 1")
 
 
 def _slower(plan: Plan) -> tuple[float, float]:
-    """Beside a step on the patches that are shown first: one on the mean, and one on whole pictures."""
+    """Beside a step on the patches that are shown first: one on the mean (WHOLE_FROM is a share of the time), and one
+    on whole pictures."""
     whole = 1 / float(plan.settings.get("shown", 1.0))
-    return WHOLE_FROM + (1 - WHOLE_FROM) * whole, whole
+    return 1 / (WHOLE_FROM + (1 - WHOLE_FROM) / whole), whole
 
 
 def _choose_rest(train: int, plan: Plan, steps: float, seen: float) -> None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from regard.model.sequence import Sequence
+from regard.tasks.mix import Mixing
 from regard.tasks.vary import Pixels, Variation, Vary, smaller
 from regard.tokens.patches import Grid, cut
 
@@ -97,13 +98,20 @@ class Chopper:
         return cls(**{**values, "mean": tuple(values["mean"]), "deviation": tuple(values["deviation"])})
 
 
-def scales_of(pictures: Pixels, most: int = 4096) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel, 0 to 1, of at most so many pictures, evenly chosen.
+def scales_of(
+    pictures: Pixels, rows: npt.NDArray[np.int64], most: int = 4096
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel, 0 to 1, of at most so many of these pictures, evenly chosen.
 
-    A channel that never changes has deviation 1: nothing is divided by 0.
+    A channel that never changes has deviation 1: nothing is divided by 0. From how often each byte comes, one picture
+    after another, so that large ones take no memory.
     """
-    some = pictures[:: max(1, len(pictures) // most)].reshape(-1, pictures.shape[-1]) / 255.0
-    mean, deviation = some.mean(axis=0), some.std(axis=0)
+    counts = np.zeros((pictures.shape[-1], 256), np.int64)
+    for row in rows[:: max(1, -(-len(rows) // most))]:
+        counts += [np.bincount(channel.ravel(), minlength=256) for channel in np.moveaxis(pictures[row], -1, 0)]
+    value, share = np.arange(256) / 255, counts / counts.sum(axis=1, keepdims=True)
+    mean = share @ value
+    deviation = np.sqrt((share * (value - mean[:, None]) ** 2).sum(axis=1))
     return tuple(map(float, mean)), tuple(float(d) if d > 1e-6 else 1.0 for d in deviation)
 
 
@@ -136,6 +144,9 @@ class PictureExamples:
     variation: Vary = field(default_factory=Variation)
     shown: float = 1.0
     """Share of each picture's patches that it is first learnt from."""
+    mixing: Mixing = field(default_factory=Mixing)
+    classes: int = 0
+    """How many there are; only for mixing."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -162,15 +173,23 @@ class PictureExamples:
     def varied(
         self, ids: np.ndarray, rng: np.random.Generator, device: torch.device, progress: float = 1.0
     ) -> tuple[Sequence, Tensor]:
-        """ids (batch, 2), each (epoch, example) -> the pictures as they are seen in that epoch, and their labels.
+        """ids (batch, 2), each (epoch, example) -> the pictures as they are seen in that epoch, and their labels
+        (batch,), or, where pictures are mixed, what part of each is of which class (batch, classes).
 
         progress: 0 to 1, how much of the training is over; before WHOLE_FROM only some patches of each are shown.
         """
         rows = self.rows[ids[:, 1]]
-        tokens = self.chopper(self.variation(self.pictures, rows, ids[:, 0], rng), device)
+        pixels, labels = self.variation(self.pictures, rows, ids[:, 0], rng), torch.from_numpy(self.labels[rows])
+        labels = labels.to(device)
+        if self.mixing.does_something:
+            x = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).to(torch.float32)
+            x, labels = self.mixing(x, labels, self.classes, rng)
+            tokens = self.chopper.sequence(x)
+        else:
+            tokens = self.chopper(pixels, device)
         if self.shown < 1 and progress < WHOLE_FROM:
             tokens = some_patches(tokens, self.chopper.learned, self.shown, rng)
-        return tokens, torch.from_numpy(self.labels[rows]).to(device)
+        return tokens, labels
 
     def plain(self, start: int, end: int, device: torch.device) -> tuple[Sequence, Tensor]:
         """Examples start to end - 1 as they are."""

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from regard.training.ranks import Ranks
 
+MOST = 1000
+"""Classes of which it is counted how often each was taken for each other one."""
 CONFUSED = 10
 """Pairs of classes that are named: those that were taken for each other most often."""
 
@@ -38,7 +40,7 @@ class Answers:
         rows, log_p = slice(start, start + len(scores)), scores.cpu().double().log_softmax(dim=-1).numpy()
         self.said[rows] = log_p.argmax(axis=1)
         self.sure[rows] = np.exp(log_p.max(axis=1))
-        self.nats[rows] = -np.take_along_axis(log_p, self.truth[rows, None], axis=1)[:, 0]
+        self.nats[rows] = 0.0 - np.take_along_axis(log_p, self.truth[rows, None], axis=1)[:, 0]  # and never -0
 
     def summed(self, ranks: Ranks) -> "Answers":
         """Where each rank filled its own: all of them."""
@@ -65,18 +67,23 @@ class Answers:
         return int((self.said == self.truth).sum()) / max(len(self.truth), 1)
 
     def scores(self, classes: Sequence[str]) -> dict[str, Any]:
-        """accuracy and nats, of each class how many there were and which part was found, and what was confused."""
-        confusion = self.confusion(len(classes))
-        counts, right = confusion.sum(axis=1), np.diag(confusion)
+        """accuracy and nats, of each class how many there were and which part was found, and what was confused.
+
+        Of more than MOST classes there is no confusion, as that is their number squared.
+        """
+        counts = np.bincount(self.truth, minlength=len(classes))
+        right = np.bincount(self.truth[self.said == self.truth], minlength=len(classes))
+        confusion = self.confusion(len(classes)).tolist() if len(classes) <= MOST else None
         each = {name: {"count": int(n), "accuracy": float(r / n) if n else None}
                 for name, n, r in zip(classes, counts, right, strict=True)}  # fmt: skip
         return {"accuracy": self.accuracy, "nats": self.mean, "examples": len(self.truth), "per_class": each,
-                "confusion": confusion.tolist(), "confused": confused(confusion, classes)}  # fmt: skip
+                "confusion": confusion, "confused": self.confused(classes, counts)}  # fmt: skip
 
-
-def confused(confusion: npt.NDArray[np.int64], classes: Sequence[str]) -> list[dict[str, Any]]:
-    """The classes that were most often taken for another: true, said, count, and of how many; most often first."""
-    wrong = confusion - np.diag(np.diag(confusion))
-    true, said = np.unravel_index(np.argsort(-wrong, axis=None, kind="stable")[:CONFUSED], wrong.shape)
-    return [{"true": classes[i], "said": classes[j], "count": int(wrong[i, j]), "of": int(confusion[i].sum())}
-            for i, j in zip(true, said, strict=True) if wrong[i, j]]  # fmt: skip
+    def confused(self, classes: Sequence[str], counts: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
+        """The classes that were most often taken for another: true, said, count, and of how many; most often first."""
+        wrong = self.said != self.truth
+        pairs, times = np.unique(self.truth[wrong] * len(classes) + self.said[wrong], return_counts=True)
+        most = np.argsort(-times, kind="stable")[:CONFUSED]
+        named = [(int(pair) // len(classes), int(pair) % len(classes), int(n)) for pair, n in
+                 zip(pairs[most], times[most], strict=True)]  # fmt: skip
+        return [{"true": classes[i], "said": classes[j], "count": n, "of": int(counts[i])} for i, j, n in named]

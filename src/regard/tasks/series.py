@@ -123,7 +123,7 @@ class Forecasting:
 
     def quick_score(self, model: nn.Module) -> float:
         """Mean absolute error on some of the held-out part: for the eye while training, not a result."""
-        return self._mae(model, self.held_out[:: max(1, -(-len(self.held_out) // QUICK))])
+        return self._mae(model, self._quick)
 
     def _mae(self, model: nn.Module, starts: Starts) -> float:
         return self.forecasts.errors(model, self.series.rows, starts, self.ranks).mae
@@ -131,7 +131,11 @@ class Forecasting:
     @property
     def whole_score(self) -> float:
         """How many times the quick score the whole one costs."""
-        return max(1.0, len(self.held_out) / QUICK)
+        return max(1.0, len(self.held_out) / max(1, len(self._quick)))
+
+    @property
+    def _quick(self) -> Starts:
+        return self.held_out[:: max(1, -(-len(self.held_out) // QUICK))]
 
     def monitor(self, model: nn.Module) -> float | None:
         """Mean absolute error on the rows of the training part that were held back, or None where none were."""

@@ -14,7 +14,8 @@ from regard.tasks.vary import Pixels
 @dataclass(frozen=True)
 class SoundVariation:
     shift: int = 0
-    """Frames at most by which a sound comes later or earlier; what is pushed out is lost, silence takes its place."""
+    """Frames at most by which a sound comes later or earlier; what is pushed out is lost, silence takes its place. That
+    is never more than a quarter of the sound."""
     louder: int = 0
     """Steps of a byte at most by which all that is no silence is made louder or quieter."""
     masked: float = 0.0
@@ -26,7 +27,11 @@ class SoundVariation:
         """pictures (count, bands, frames, 1), of which rows (batch,) are taken -> the same with batch first."""
         _, bands, frames, _ = pictures.shape
         count = len(rows)
-        come = np.arange(frames) - rng.integers(-self.shift, self.shift + 1, (count, 1))  # (batch, frames)
+        silent = (pictures[rows] == 0).all(axis=(1, 3))  # (batch, frames)
+        ends = frames - np.argmin(silent[:, ::-1], axis=1)  # (batch,) where the last of each sound ends
+        later = np.minimum(self.shift, frames - ends + ends // 4)
+        late = rng.integers(-np.minimum(self.shift, ends // 4), later + 1)
+        come = np.arange(frames) - late[:, None]  # (batch, frames)
         inside = (come >= 0) & (come < frames)
         taken = pictures[rows[:, None, None], np.arange(bands)[:, None], come.clip(0, frames - 1)[:, None, :]]
         louder = rng.integers(-self.louder, self.louder + 1, (count, 1, 1, 1))

@@ -93,7 +93,7 @@ def choose_all(plan: Plan, needs: Needs, budget: Budget, probe: Probe) -> float:
         choose_by_steps(plan, needs, budget)
         return 0.0
     if budget.left() < LEAST_SECONDS:
-        rate, reason = ASSUMED_RATE, "the time is too short to time anything"
+        rate, reason = ASSUMED_RATE * needs.slower(plan)[1], "the time is too short to time anything"
     else:
         rate, reason = reference_rate(plan, needs, budget, probe), ""
     seconds = budget.left()

@@ -51,7 +51,9 @@ class Plan:
         for name in self.given.keys() - self.choices.keys():
             of = BY_NAME[name].of
             what = f"it is not for {kind}"
-            if of and not {kind, task} & set(of):
+            if {kind, task} & set(of):
+                what = f"it is not for {task}"
+            elif of:
                 this = task if set(of) & set(BY_NAME["task"].choices) else kind
                 *others, last = of
                 what = f"it is for {', '.join(others)}{' and ' * bool(others)}{last}, and this is {this}"

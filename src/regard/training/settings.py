@@ -95,6 +95,14 @@ SETTINGS: tuple[Setting, ...] = (
         1,
         of=PICTURES,
     ),
+    Setting(
+        "mixed", "number", "share of pictures with a rectangle of another, labels in proportion", 0, 1, of=PICTURES
+    ),
+    Setting(
+        "blended", "number", "share of pictures that another shines through, labels in proportion", 0, 1, of=PICTURES
+    ),
+    Setting("blanked", "number", "side of a square left blank, as a share of the picture's", 0, 0.9, of=PICTURES),
+    Setting("colours", "number", "by which part brightness, contrast and saturation change", 0, 1, of=PICTURES),
     Setting("flip", "choice", "whether pictures are also learnt mirrored", choices=("yes", "no"), of=PICTURES),
     Setting(
         "shift",
