@@ -119,7 +119,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(call: Call, pho
 
 def test_a_text_has_no_query(call: Call, run: Path) -> None:
     done = call("look", run, "So wise", "--query", "1,1", "--save", "x.svg")
-    assert done.sentence == "--query: it is for pictures, and this is a text; leave it out"
+    assert done.sentence == "--query: it is for pictures and sounds, and this is a text; leave it out"
     done = call("look", run, "So wise", "--save", "wise.regard")
     done = call("look", "wise.regard", "--query", "1,1", "--save", "x.svg")
     assert done.sentence.startswith("--query: it is for pictures")

@@ -123,7 +123,8 @@ class Report:
 
     def tables(self) -> list[Table]:
         """The numbers of the sheet, for those who cannot see it or want to copy them."""
-        fresh = {"of those not learnt from": self.scores["without_copies"]} if "without_copies" in self.scores else {}
+        others = self.scores.get("without_copies", {"examples": 0})
+        fresh = {f"the {others['examples']:,} not learnt from": others} if others["examples"] else {}
         rows = [("this run", self.scores), *fresh.items(), *self.scores["baselines"].items()]
         each = self.scores["per_class"].items()
         found = [

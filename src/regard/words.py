@@ -99,7 +99,8 @@ def accuracy_text(scores: Known, what: str) -> str:
     more = f" and {len(each) - len(told):,} more" * (len(each) > len(told))
     if "without_copies" in scores:
         fresh = scores["without_copies"]
-        lines.append(f"{fresh['accuracy']:.2%} of the {fresh['examples']:,} that were not learnt from, too")
+        lines.append(f"{fresh['accuracy']:.2%} of the {fresh['examples']:,} that were not learnt from, too"
+                     if fresh["examples"] else "each of them was learnt from, too")  # fmt: skip
     lines += wrap(f"found of each class: {', '.join(told)}{more}", width())
     return "\n".join([*lines, *_mistakes(scores)])
 

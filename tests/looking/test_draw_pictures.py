@@ -215,7 +215,7 @@ def test_look_saves_the_sheet_of_a_picture_and_refuses_what_does_not_fit(tmp_pat
     with pytest.raises(RegardError, match="--tour: it leads through a text, and this is a picture"):
         seen.save(tmp_path / "c.html", tour=True)
     read = look(build(), text(5))
-    with pytest.raises(RegardError, match="--query: it is for pictures, and this is a text"):
+    with pytest.raises(RegardError, match="--query: it is for pictures and sounds, and this is a text"):
         Look(read.kept, read.model).save(tmp_path / "d.html", query="0,1")
     assert not list(tmp_path.glob("[cd].*"))
     with pytest.raises(RegardError, match="the recording is of a text"):

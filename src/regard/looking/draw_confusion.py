@@ -91,7 +91,8 @@ def draw_scores(scores: Mapping[str, Any], x: float, y: float) -> Drawn:
     """
     items: list[Item] = [Text(x + 190, y + 10, "accuracy", SMALL, QUIET, "end"),
                          Text(x + 260, y + 10, "nats", SMALL, QUIET, "end")]  # fmt: skip
-    fresh = {"of those not learnt from": scores["without_copies"]} if "without_copies" in scores else {}
+    others = scores.get("without_copies", {"examples": 0})
+    fresh = {f"the {others['examples']:,} not learnt from": others} if others["examples"] else {}
     for name, one in {"this run": scores, **fresh, **scores["baselines"]}.items():
         y += 20
         items += [Text(x, y + 10, name, 13, INK), Text(x + 190, y + 10, f"{one['accuracy']:.2%}", 13, INK, "end"),

@@ -143,9 +143,11 @@ class Classification:
     ) -> dict[str, Any]:
         """The figures of what was answered to the examples, and the baselines'."""
         scores = {**answers.scores(self.classes), "baselines": self.baselines(examples)}
-        if copied is not None and copied.any() and not copied.all():
+        if copied is not None and copied.any():
             others = answers.some(~copied)
-            scores["without_copies"] = {"accuracy": others.accuracy, "nats": others.mean, "examples": len(others.truth)}
+            some = len(others.truth)
+            scores["without_copies"] = {"accuracy": others.accuracy if some else None,
+                                        "nats": others.mean if some else None, "examples": some}  # fmt: skip
         return scores
 
     def answers(self, model: nn.Module, examples: Labelled, streams: Streams | None = None) -> Answers:

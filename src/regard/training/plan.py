@@ -50,10 +50,8 @@ class Plan:
         """Raises RegardError for what was given and is not for this kind of data, or not for this task."""
         for name in self.given.keys() - self.choices.keys():
             of = BY_NAME[name].of
-            what = f"it is not for {kind}"
-            if {kind, task} & set(of):
-                what = f"it is not for {task}"
-            elif of:
+            what = f"it is not for {task if kind in of else kind}"
+            if of and not {kind, task} & set(of):
                 this = task if set(of) & set(BY_NAME["task"].choices) else kind
                 *others, last = of
                 what = f"it is for {', '.join(others)}{' and ' * bool(others)}{last}, and this is {this}"
