@@ -30,6 +30,8 @@ PATCHES = 100
 MANY = 32
 """Patches from which on half of them tell enough of a picture for the first part of the training."""
 TOKENS_A_STEP = 4096
+FED = 7.0
+"""Tokens for each number of a model: with these, ten minutes of CIFAR-10 take the size that was measured (docs/log.md)."""
 OFTEN = 30
 """Times that a picture is seen, from which on it would be learnt by heart rather than understood."""
 THETA = 100.0
@@ -168,7 +170,7 @@ def needs_of_labelled(train: int, held_out: int, classes: int) -> Needs:
 def needs_of_pictures(train: int, held_out: int, classes: int) -> Needs:
     """Some patches are shown first, and pictures that are seen often are mixed."""
     needs = needs_of_labelled(train, held_out, classes)
-    return replace(needs, rest=partial(_choose_mixing, train), slower=_slower)
+    return replace(needs, fed=FED, rest=partial(_choose_mixing, train), slower=_slower)
 
 
 def _choose_mixing(train: int, plan: Plan, steps: float, seen: float) -> None:
