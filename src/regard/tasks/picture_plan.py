@@ -31,7 +31,7 @@ MANY = 32
 """Patches from which on half of them tell enough of a picture for the first part of the training."""
 TOKENS_A_STEP = 4096
 FED = 7.0
-"""Tokens for each number of a model: with these, ten minutes of CIFAR-10 take the size that was measured (docs/log.md)."""
+"""Tokens for each number of a model: so ten minutes of CIFAR-10 take the size that was measured (docs/log.md)."""
 OFTEN = 30
 """Times that a picture is seen, from which on it would be learnt by heart rather than understood."""
 THETA = 100.0
