@@ -102,10 +102,11 @@ def test_a_fault_is_said_in_the_page() -> None:
     heard.widget.close()
 
 
-def test_W09_what_is_dropped_or_closed_stops() -> None:
+def endless() -> tuple[Heard, threading.Semaphore, threading.Semaphore]:
+    """Whose answers never come, and what tells that one has begun, and that one has ended."""
     began, ended = threading.Semaphore(0), threading.Semaphore(0)
 
-    def endless(recording: Recording, rest: str) -> Answer:
+    def answering(recording: Recording, rest: str) -> Answer:
         began.release()
         try:
             while True:
@@ -113,7 +114,11 @@ def test_W09_what_is_dropped_or_closed_stops() -> None:
         finally:
             ended.release()
 
-    heard = Heard(Studio(None, look(MODEL, text(3)), proves=False, answering=endless))
+    return Heard(Studio(None, look(MODEL, text(3)), proves=False, answering=answering)), began, ended
+
+
+def test_W09_what_is_dropped_or_closed_stops() -> None:
+    heard, began, ended = endless()
     for leave in (lambda: heard.widget._heard(heard.widget, {"drop": "x"}, []), heard.widget.close):
         heard.widget._heard(heard.widget, {"id": "x", "path": "1/facts"}, [])
         assert began.acquire(timeout=WAIT)
@@ -123,17 +128,7 @@ def test_W09_what_is_dropped_or_closed_stops() -> None:
 
 
 def test_W09_a_number_given_again_at_once_is_the_new_questions() -> None:
-    began, ended, held = threading.Semaphore(0), threading.Semaphore(0), threading.Event()
-
-    def endless(recording: Recording, rest: str) -> Answer:
-        began.release()
-        try:
-            while True:
-                stop_if_unwanted()
-        finally:
-            ended.release()
-
-    heard = Heard(Studio(None, look(MODEL, text(3)), proves=False, answering=endless))
+    (heard, began, ended), held = endless(), threading.Event()
     question = {"id": "x", "path": "1/facts"}
     heard.widget._heard(heard.widget, question, [])
     assert began.acquire(timeout=WAIT)

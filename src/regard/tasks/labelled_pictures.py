@@ -60,15 +60,24 @@ def classification(
     mixing = Mixing(**{name: float(settings.get(name, 0.0)) for name in ("mixed", "blended", "blanked", "colours")})
     train = replace(whole, variation=variation, shown=float(settings.get("shown", 1.0)), mixing=mixing,
                     classes=len(decoded.classes))  # fmt: skip
-    held_out = decoded.rows("held_out")
-    parts = Parts(train, replace(whole, rows=held_out), decoded.classes, chopper.pool, decoded.copied[held_out])
+    return of_examples(decoded, train, settings, ranks, model, "pictures")
+
+
+def of_examples(
+    decoded: Decoded, train: PictureExamples, settings: Mapping[str, Any], ranks: Ranks,
+    model: Mapping[str, Any] | None, unit: str,
+) -> Classification:  # fmt: skip
+    """Classification of pictures, or of sounds as pictures: what is held out is seen as it is."""
+    held_out, chopper = decoded.rows("held_out"), train.chopper
+    plain = PictureExamples(train.pictures, train.labels, held_out, chopper)
+    parts = Parts(train, plain, decoded.classes, chopper.pool, decoded.copied[held_out])
 
     def config(chosen: Mapping[str, Any]) -> TransformerConfig:
         if model is None:
             return transformer_config(chosen, chopper, len(decoded.classes))
         return replace(TransformerConfig.from_json(dict(model)), dropout=float(chosen["dropout"]))
 
-    return Classification(parts, ranks, settings, config, unit="pictures")
+    return Classification(parts, ranks, settings, config, unit)
 
 
 TASK = LabelledPictures

@@ -4,7 +4,6 @@ A token is a slice of time, all pitches of it.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,9 @@ from regard.data.class_split import HELD_OUT
 from regard.data.picture_cache import Decoded, open_decoded
 from regard.data.sounds import SoundSource
 from regard.errors import RegardError
-from regard.model.config import TransformerConfig
-from regard.tasks.classification import Classification, Parts
-from regard.tasks.picture_plan import Prepared, needs_of_labelled, transformer_config
+from regard.tasks.classification import Classification
+from regard.tasks.labelled_pictures import of_examples
+from regard.tasks.picture_plan import Prepared, needs_of_labelled
 from regard.tasks.pictures import Chopper, PictureExamples, scales_of
 from regard.tasks.vary_sounds import SoundVariation
 from regard.tokens.sound import TELEPHONE, WIDE, MelSettings
@@ -105,17 +104,11 @@ def classification(
 ) -> Classification:  # fmt: skip
     """model: the transformer's configuration, else it follows from the settings; chopper: else from the sounds."""
     chopper = chopper or chopper_of(decoded, settings)
-    whole = PictureExamples(decoded.pictures, decoded.labels.astype(np.int64), decoded.rows("train"), chopper)
-    varied = replace(whole, variation=SoundVariation(int(settings["shift"]), LOUDER, float(settings["masked"])))
-    held_out = decoded.rows("held_out")
-    parts = Parts(varied, replace(whole, rows=held_out), decoded.classes, chopper.pool, decoded.copied[held_out])
-
-    def config(chosen: Mapping[str, Any]) -> TransformerConfig:
-        if model is None:
-            return transformer_config(chosen, chopper, len(decoded.classes))
-        return replace(TransformerConfig.from_json(dict(model)), dropout=float(chosen["dropout"]))
-
-    return Classification(parts, ranks, settings, config, unit="sounds")
+    variation = SoundVariation(int(settings["shift"]), LOUDER, float(settings["masked"]))
+    train = PictureExamples(
+        decoded.pictures, decoded.labels.astype(np.int64), decoded.rows("train"), chopper, variation
+    )
+    return of_examples(decoded, train, settings, ranks, model, "sounds")
 
 
 TASK = LabelledSounds
