@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from regard.tasks.crops import View, boxes, cropped, mixing, recoloured, resampling
+from regard.tasks.crops import GRAIN, THROUGH, View, boxes, cropped, disturbed, mixing, recoloured, resampling
 
 RNG = np.random.default_rng
 
@@ -80,7 +80,8 @@ def test_a_view_mirrors_about_half_and_only_where_it_may() -> None:
     for flip, share in ((True, 0.5), (False, 0.0)):
         made = View(6, 7, 0.3, 1.0, flip).of(brighter, RNG(3))
         assert made.shape == (400, 3, 6, 7)
-        assert float((made[..., -1] < made[..., 0]).all(-1).all(-1).float().mean()) == pytest.approx(share, abs=0.08)
+        left, right = (made[..., column].mean(dim=(1, 2)) for column in (0, -1))
+        assert float((right < left).float().mean()) == pytest.approx(share, abs=0.08)
 
 
 def about_grey(angle: float, x: np.ndarray) -> np.ndarray:
@@ -131,3 +132,25 @@ def test_the_same_random_numbers_give_the_same_crops() -> None:
     view = View(7, 9, 0.2, 0.8, True)
     assert torch.equal(view.of(pictures(4), RNG(5)), view.of(pictures(4), RNG(5)))
     assert not torch.equal(view.of(pictures(4), RNG(5)), view.of(pictures(4), RNG(6)))
+
+
+def test_others_shine_through_and_grain_lies_over_it_by_as_much_as_is_said() -> None:
+    flat = torch.full((2000, 3, 8, 8), 100.0)
+    grain = disturbed(flat.clone(), RNG(0)).std(dim=(1, 2, 3))
+    assert grain.max() < 1.15 * GRAIN
+    assert float(grain.mean()) == pytest.approx(GRAIN / 2, rel=0.1)
+    black_and_white = torch.tensor([60.0, 195.0]).repeat(1000)[:, None, None, None].expand(-1, 3, 8, 8).contiguous()
+    moved = (disturbed(black_and_white.clone(), RNG(0)).mean(dim=(1, 2, 3)) - black_and_white[:, 0, 0, 0]).abs() / 135
+    assert moved.max() < THROUGH + 0.08
+    other = moved > 0.08  # about half meet one of their own kind
+    assert 0.3 < float(other.float().mean()) < 0.5
+    assert float(moved[other].mean()) == pytest.approx((0.08 + THROUGH) / 2, rel=0.1)
+
+
+def test_disturbances_are_a_function_of_the_generator_and_stay_in_range() -> None:
+    some = pictures(5)
+    one, again, other = (disturbed(some.clone(), RNG(seed)) for seed in (3, 3, 4))
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+    assert one.min() >= 0
+    assert one.max() <= 255

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from regard.model.config import AttentionConfig, FeedForwardConfig, TransformerConfig
+from regard.tasks import crops as crops_module
 from regard.tasks.distillation import Distillation, Parts
 from regard.tasks.distilled_pictures import prototypes_for, views_of
-from regard.tasks.distiller import Distiller, disagreement, shares, temperature_at
+from regard.tasks.distiller import Distiller, disagreement, shares, temperature_at, told_apart
 from regard.tasks.pictures import Chopper, PictureExamples
 from regard.training.loop import Learner
 from regard.training.ranks import Ranks
@@ -21,8 +22,9 @@ from regard.training.task import Unsound
 
 K, WIDTH = 11, 16
 SETTINGS: dict[str, Any] = {
-    "seed": 5, "attention": "written", "prototypes": K, "teacher_temperature": 0.05, "temperature_warm_up": 10,
-    "warm_up": 2, "average": 0.9, "local_crops": 3, "flip": "yes", "batch": 6, "micro_batch": 6, "cool_down": 0.4,
+    "seed": 5, "attention": "written", "contrast": 0.0, "prototypes": K, "teacher_temperature": 0.05,
+    "temperature_warm_up": 10, "warm_up": 2, "average": 0.9, "local_crops": 3, "flip": "yes", "batch": 6,
+    "micro_batch": 6, "cool_down": 0.4,
     "learning_rate": 0.01, "table_learning_rate": 0.002, "weight_decay": 0.1, "precision": "float32",
 }  # fmt: skip
 CONFIG = TransformerConfig(
@@ -92,18 +94,55 @@ def test_the_task_gives_the_loss_of_its_own_two_networks() -> None:
     student.eval()  # the same path in both
     large, small = batch = task.batch(ids(), np.random.default_rng(1))
     total, count = task.loss(student, batch, teacher)
-    taught = shares(teacher(large), teacher.centre, temperature_at(5, 0.05, 10)).view(2, 6, K)
-    said = torch.cat([student(large), student(small)]).view(5, 6, K)
+    taught = shares(teacher(large)[1], teacher.centre, temperature_at(5, 0.05, 10)).view(2, 6, K)
+    said = torch.cat([student(large)[1], student(small)[1]]).view(5, 6, K)
     assert int(count) == 6
     torch.testing.assert_close(total, disagreement(taught, said))
 
 
-def test_all_crops_of_a_picture_stand_in_the_same_column() -> None:
+def test_telling_apart_is_a_plain_loop_over_crops_and_pictures() -> None:
+    generator = torch.Generator().manual_seed(0)
+    teacher, student = (torch.randn(crops, 4, 7, generator=generator) for crops in (2, 5))
+    total = 0.0
+    for picture in range(4):
+        pairs = []
+        for crop in range(5):
+            for x in range(2):
+                if x != crop:
+                    cosines = [float(student[crop, picture] @ teacher[x, other]) for other in range(4)]
+                    pairs.append(-math.log(softmax(cosines, 0.2)[picture]))
+        assert len(pairs) == 8
+        total += sum(pairs) / 8
+    assert float(told_apart(teacher, student)) == pytest.approx(total, rel=1e-5)
+
+
+@pytest.mark.parametrize("contrast", [1.0, 0.25])
+def test_the_loss_is_the_two_in_the_proportion_that_was_asked_for(contrast: float) -> None:
+    task = distillation(contrast=contrast)
+    made = learner(task)
+    student, teacher = made.model.eval(), made.average.model
+    batch = task.batch(ids(), np.random.default_rng(1))
+    total, _ = task.loss(student, batch, teacher)
+    assert isinstance(teacher, Distiller)
+    places, cosines = teacher(batch[0])
+    found, said = student(*batch)
+    apart = told_apart(places.view(2, 6, -1), found.view(5, 6, -1))
+    shared = disagreement(task.said(teacher, cosines).view(2, 6, K), said.view(5, 6, K))
+    torch.testing.assert_close(total, contrast * apart + (1 - contrast) * shared)
+    total.backward()  # type: ignore[no-untyped-call]
+    moved = made.model.get_parameter("head.prototypes").grad
+    assert moved is not None
+    assert not moved.any()  # within the warm-up, or for good where none are learnt
+
+
+def test_all_crops_of_a_picture_stand_in_the_same_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crops_module, "THROUGH", 0.0)  # or another's brightness would shine through
+    monkeypatch.setattr(crops_module, "GRAIN", 0.0)
     task = distillation()
     flat = np.stack([np.full((12, 16, 3), 40 * k, np.uint8) for k in range(6)])  # each of one brightness
     task.examples = replace(task.examples, pictures=flat, rows=np.arange(6))
     large, small = task.batch(ids(), np.random.default_rng(0))
-    for crops, count, n in ((large, 2, 12), (small, 3, 4)):
+    for crops, count, n in ((large, 2, 6), (small, 3, 2)):
         assert crops.tokens.shape == (6 * count, 1 + n, 48)
         assert crops.position.shape == (1, 1 + n, 2)
         bright = crops.tokens[:, 1:].mean((1, 2)).view(count, 6)
@@ -113,7 +152,7 @@ def test_all_crops_of_a_picture_stand_in_the_same_column() -> None:
 
 def test_small_crops_have_a_grid_of_their_own_and_none_may_be_wanted() -> None:
     views = views_of(Chopper(64, 96, 3, 8, 1, True, (0.5,) * 3, (0.2,) * 3), 4, True)
-    assert (views.large.height, views.large.width, views.small.height, views.small.width) == (64, 96, 32, 48)
+    assert (views.large.height, views.large.width, views.small.height, views.small.width) == (48, 72, 24, 32)
     assert views.small.most <= views.large.least + 0.3
     (large,) = (task := distillation(local_crops=0)).batch(ids(), np.random.default_rng(0))
     made = learner(task)
@@ -129,12 +168,12 @@ def test_no_gradient_reaches_the_teacher_nor_its_centre() -> None:
     assert all(p.grad is None and not p.requires_grad for p in made.average.model.parameters())
     without = {name for name, p in made.model.named_parameters() if p.grad is None}
     assert without == {"centre", "steps"}
-    target = task.said(made.average.model, made.average.model(batch[0])).detach().view(2, 6, K)
+    target = task.said(made.average.model, made.average.model(batch[0])[1]).detach().view(2, 6, K)
     with_own_teacher = [
         torch.autograd.grad(total, made.model.get_parameter("head.inner.weight"))[0]
         for total in (
             task.loss(made.model, batch, made.model)[0],
-            disagreement(target, made.model(*batch, frozen=True).view(5, 6, K)),
+            disagreement(target, made.model(*batch, frozen=True)[1].view(5, 6, K)),
         )
     ]
     torch.testing.assert_close(*with_own_teacher)  # what a network teaches itself is no reason to change
@@ -167,7 +206,7 @@ def test_the_teachers_centre_and_steps_follow_the_papers_equation() -> None:
     for number in range(1, 4):
         batch = task.batch(made.order.ids(number - 1), np.random.default_rng((5, number - 1, 0, 0)))
         with torch.no_grad():
-            said = teacher(batch[0])
+            said = teacher(batch[0])[1]
         made.step(number, 0.0)
         expected = 0.9 * expected + 0.1 * said.mean(dim=0)
         torch.testing.assert_close(teacher.centre, expected, atol=1e-5, rtol=1e-5)
@@ -184,7 +223,7 @@ def test_the_centre_does_not_depend_on_the_pieces_of_a_step() -> None:
         for piece in pieces:
             teacher = made.average.model
             assert isinstance(teacher, Distiller)
-            teacher.note(teacher(replace(batch[0], tokens=batch[0].tokens[piece])))
+            teacher.note(teacher(replace(batch[0], tokens=batch[0].tokens[piece]))[1])
         made.average.update(1, 0.0)
     assert bool(whole.average.model.get_parameter("centre").any())
     torch.testing.assert_close(whole.average.model.get_parameter("centre"), parts.average.model.get_parameter("centre"))
@@ -215,13 +254,14 @@ def test_the_head_sees_directions_alone() -> None:
     model = task.build(SETTINGS)
     task.first_weights(model)
     x = torch.randn(4, 24)
-    cosines = model.head(x)
+    directions, cosines = model.head(x)
     assert cosines.shape == (4, K)
+    torch.testing.assert_close(directions.norm(dim=-1), torch.ones(4))
     assert float(cosines.detach().abs().max()) <= 1 + 1e-6
     with torch.no_grad():
         model.head.prototypes.mul_(7.0)
         model.head.bottleneck.weight.mul_(3.0)
-    torch.testing.assert_close(model.head(x), cosines)
+    torch.testing.assert_close(model.head(x)[1], cosines)
 
 
 def test_cosines_stay_exact_where_products_are_of_bfloat16() -> None:
@@ -231,9 +271,9 @@ def test_cosines_stay_exact_where_products_are_of_bfloat16() -> None:
         head.bottleneck.weight.zero_()
         head.bottleneck.bias.copy_(torch.linspace(0.1, 1, 64))
         head.prototypes.copy_(torch.randn(K, 64))
-        expected = head(torch.ones(1, 24))
+        expected = head(torch.ones(1, 24))[1]
         with torch.autocast("cpu", torch.bfloat16):
-            found = head(torch.ones(1, 24))
+            found = head(torch.ones(1, 24))[1]
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, expected, atol=3e-3, rtol=0)  # the bias was rounded, the product was not
     assert not torch.equal(found, found.bfloat16().float())
@@ -309,7 +349,7 @@ def test_P17_a_network_that_collapsed_is_noticed(one_point: bool) -> None:
         model.head.bottleneck.weight.zero_()  # nothing of the picture reaches the prototypes
         model.head.bottleneck.bias.copy_(model.head.prototypes[3])
         if not one_point:
-            model.centre.copy_(model(task.batch(ids(), np.random.default_rng(0))[0]).mean(dim=0))
+            model.centre.copy_(model(task.batch(ids(), np.random.default_rng(0))[0])[1].mean(dim=0))
     with pytest.raises(Unsound) as found:
         task.watched(model)
     assert ("the same of every picture" if one_point else "same share") in found.value.what

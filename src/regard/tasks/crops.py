@@ -1,4 +1,5 @@
-"""Crops: parts of a picture at random places and sizes, resized, mirrored and recoloured, that all show the same thing.
+"""Crops: parts of a picture at random places and sizes, resized, mirrored, recoloured and disturbed, that all
+show the same thing.
 
 Boxes are whole pixels, so that a crop is a resized cut and nothing else. Resizing is two matrix products, one for rows
 and one for columns, and so one call does a whole batch, each picture with a box of its own.
@@ -16,6 +17,10 @@ from torch import Tensor
 Whole = npt.NDArray[np.int64]
 STRETCH = math.log(4 / 3)
 """A box's sides change against each other by 3/4 to 4/3, evenly in logarithms."""
+THROUGH = 0.4
+"""Share of another picture that shines through a crop, at most."""
+GRAIN = 40.0
+"""Standard deviation of the noise over a crop, of 255, at most."""
 LUMINANCE = (0.299, 0.587, 0.114)
 """Parts of red, green and blue in what is seen as grey (ITU-R BT.601)."""
 
@@ -28,9 +33,8 @@ class Colours:
     """Share of the pictures whose colours are changed."""
     greyed: float = 0.2
     """Share that is turned grey."""
-    hue: float = 0.5
-    """Turns of the circle of hues, at most, either way: so that colours alone do not tell pictures apart; the paper has
-    0.1."""
+    hue: float = 0.1
+    """Turns of the circle of hues, at most, either way."""
     saturation: float = 0.2
     """A factor of each of these lies between 1 less so much and 1 plus so much."""
     contrast: float = 0.4
@@ -57,7 +61,7 @@ class View:
         count, _, height, width = pictures.shape
         box = boxes(rng, count, height, width, self.least, self.most)
         mirrored = rng.random(count) < 0.5 if self.flip else np.zeros(count, bool)
-        return recoloured(cropped(pictures, box, mirrored, self.height, self.width), rng)
+        return disturbed(recoloured(cropped(pictures, box, mirrored, self.height, self.width), rng), rng)
 
 
 def boxes(rng: np.random.Generator, count: int, height: int, width: int, least: float, most: float) -> Whole:
@@ -107,6 +111,20 @@ def recoloured(x: Tensor, rng: np.random.Generator, how: Colours | None = None) 
     mean = x.mean(dim=(1, 2, 3), keepdim=True)
     x = torch.lerp(mean, x, contrast[..., None, None]) * brightness[..., None, None]
     return x.clamp(0, 255)
+
+
+def disturbed(x: Tensor, rng: np.random.Generator) -> Tensor:
+    """(count, channels, rows, columns), 0 to 255: another of them shines through each, and grain lies over it.
+
+    What is faint, a background most of all, then tells pictures apart no more; what stands out still does (for sounds:
+    Niizumi et al. 2021, BYOL-A).
+    """
+    count = len(x)
+    through, grain = (torch.from_numpy(rng.uniform(0, most, (count, 1, 1, 1)).astype(np.float32)).to(x.device)
+                      for most in (THROUGH, GRAIN))  # fmt: skip
+    x = torch.lerp(x, x[torch.from_numpy(rng.permutation(count)).to(x.device)], through)
+    drawn = torch.randn(x.shape, generator=torch.Generator().manual_seed(int(rng.integers(2**62))))
+    return x.addcmul_(drawn.to(x.device), grain).clamp_(0, 255)
 
 
 def mixing(turns: npt.NDArray[np.float64], saturation: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:

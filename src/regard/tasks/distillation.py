@@ -1,4 +1,4 @@
-"""Distillation: a network learns pictures without labels, from its own running average (DINO, Caron et al. 2021).
+"""Distillation: a network learns pictures without labels, from its own running average.
 
 Labels, where there are some, only score what was learnt: by its nearest neighbours and by a linear classifier.
 Shapes: batch of pictures; count of crops; K prototypes.
@@ -20,7 +20,7 @@ from regard.tasks import frozen
 from regard.tasks.classification import evenly
 from regard.tasks.collapse import Health
 from regard.tasks.crops import View
-from regard.tasks.distiller import Distiller, Teacher, begin, disagreement, shares, temperature_at
+from regard.tasks.distiller import Distiller, Teacher, begin, disagreement, shares, temperature_at, told_apart
 from regard.tasks.pictures import LINEAR, PictureExamples
 from regard.tasks.vary import smaller
 from regard.training.average import evaluating, rising
@@ -69,7 +69,10 @@ class Distillation:
         self.parts, self.ranks, self.settings, self.config = parts, ranks, settings, config
         self.examples, self.held_out, self.classes = parts.train, parts.held_out, parts.classes
         self.chopper, self.seed = parts.train.chopper, int(settings["seed"])
-        self.crop_chopper = replace(self.chopper, height=parts.views.small.height, width=parts.views.small.width)
+        views = (parts.views.large, parts.views.small)
+        self.large_chopper, self.small_chopper = (
+            replace(self.chopper, height=view.height, width=view.width) for view in views
+        )
 
     def build(self, settings: Mapping[str, Any]) -> Distiller:
         """Transformer and head, its attention path the one of the settings while training."""
@@ -92,9 +95,9 @@ class Distillation:
     def batch(self, ids: np.ndarray, rng: np.random.Generator, progress: float = 1.0) -> tuple[Tokens, ...]:
         """ids (batch, 2) -> two large crops of each picture, first the one of all, then the other; then small ones."""
         views, pictures = self.parts.views, self._pictures(self.examples.rows[ids[:, 1]])
-        made = [self.chopper.sequence(views.large.of(pictures.repeat(2, 1, 1, 1), rng))]
+        made = [self.large_chopper.sequence(views.large.of(pictures.repeat(2, 1, 1, 1), rng))]
         if views.count:
-            made.append(self.crop_chopper.sequence(views.small.of(pictures.repeat(views.count, 1, 1, 1), rng)))
+            made.append(self.small_chopper.sequence(views.small.of(pictures.repeat(views.count, 1, 1, 1), rng)))
         return tuple(made)
 
     def _pictures(self, rows: np.ndarray) -> Tensor:
@@ -105,13 +108,19 @@ class Distillation:
     def loss(self, model: nn.Module, batch: tuple[Tokens, ...], average: nn.Module) -> tuple[Tensor, Tensor]:
         """Nats by which the student misses what the teacher says of another crop, summed over pictures."""
         assert isinstance(average, Distiller)
+        contrast, crops = float(self.settings["contrast"]), 2 + self.parts.views.count
         with torch.no_grad():
-            cosines = average(batch[0])  # (2 * batch, K)
+            places, cosines = average(batch[0])  # (2 * batch, bottleneck), (2 * batch, K)
             average.note(cosines)
-            taught = by_crop(self.said(average, cosines), 2)  # (2, batch, K)
-        frozen = int(average.steps) < int(self.settings["warm_up"])  # or the first teacher's chances would be learnt
-        said = by_crop(model(*batch, frozen=frozen), 2 + self.parts.views.count)  # (crops, batch, K)
-        return disagreement(taught, said), torch.tensor(taught.shape[1])
+        early = int(average.steps) < int(self.settings["warm_up"])  # or the first teacher's chances would be learnt
+        found, said = model(*batch, frozen=early or contrast == 1)
+        taught = by_crop(places, 2)  # (2, batch, bottleneck)
+        loss = contrast * told_apart(taught, by_crop(found, crops))
+        if contrast < 1:
+            loss = loss + (1 - contrast) * disagreement(by_crop(self.said(average, cosines), 2), by_crop(said, crops))
+        else:
+            loss = loss + 0 * said.sum()  # ranks wait for a gradient of the prototypes, too
+        return loss, torch.tensor(taught.shape[1])
 
     def said(self, teacher: Distiller, cosines: Tensor) -> Tensor:
         """The teacher's shares at its step, (count, K)."""
@@ -121,15 +130,15 @@ class Distillation:
     # how it goes
 
     def quick_score(self, model: Distiller) -> float:
-        """Nats between two large crops of some held-out pictures, the average its own teacher: for the eye."""
-        some = evenly(self.held_out, QUICK)
-        rng, total = np.random.default_rng(0), 0.0
+        """The loss of two large crops of some held-out pictures, the average its own teacher: for the eye."""
+        some, contrast = evenly(self.held_out, QUICK), float(self.settings["contrast"])
+        pictures = self._pictures(some.rows).repeat(2, 1, 1, 1)
         with evaluating(model):
-            for start in range(0, len(some), TOGETHER):
-                pictures = self._pictures(some.rows[start : start + TOGETHER]).repeat(2, 1, 1, 1)
-                cosines = model(self.chopper.sequence(self.parts.views.large.of(pictures, rng)))
-                total += float(disagreement(by_crop(self.said(model, cosines), 2), by_crop(cosines, 2)))
-        return total / len(some)
+            crops = self.parts.views.large.of(pictures, np.random.default_rng(0))
+            places, cosines = model(self.large_chopper.sequence(crops))
+            apart = told_apart(by_crop(places, 2), by_crop(places, 2))
+            shared = disagreement(by_crop(self.said(model, cosines), 2), by_crop(cosines, 2))
+        return float(contrast * apart + (1 - contrast) * shared) / len(some)
 
     @property
     def whole_score(self) -> float:
@@ -140,12 +149,17 @@ class Distillation:
     def health(self, model: Distiller, examples: PictureExamples) -> Health:
         """How the teacher takes whole pictures."""
         with evaluating(model):
-            return Health.of(torch.cat([self.said(model, model(tokens)) for tokens in self._seen(examples)]))
+            return Health.of(torch.cat([self.said(model, model(tokens)[1]) for tokens in self._seen(examples)]))
 
     def watched(self, model: Distiller) -> dict[str, float]:
-        """Entropy and divergence of the teacher. Raises Unsound where it has collapsed."""
+        """Entropy and divergence of the teacher. Raises Unsound where it has collapsed.
+
+        Where pictures are told apart and nothing else, a collapse would be the largest loss there is, and what looks
+        like one is a beginning, or pictures in which there is nothing to see.
+        """
         found = self.health(model, evenly(self.held_out, QUICK))
-        found.check(int(model.steps), int(self.settings["temperature_warm_up"]))
+        if float(self.settings["contrast"]) < 1:
+            found.check(int(model.steps), int(self.settings["temperature_warm_up"]))
         return found.figures()
 
     def monitor(self, model: Distiller) -> None:

@@ -29,9 +29,13 @@ OUTPUTS = 256
 """What the transformer makes of a picture for the head: its first layer."""
 INSIDE = "transformer."
 """How the names of the transformer's own weights begin in a checkpoint."""
-LARGE, SMALL = (0.5, 1.0), (0.2, 0.6)
+LARGE, SMALL = (0.5, 1.0), (0.3, 0.8)
 """Shares of the picture that crops take: the paper's small ones, 0.05 to 0.4, would seldom show an object of these."""
-TOKENS_A_STEP = 2048
+LARGE_SIDE, SMALL_SIDE = 3 / 4, 3 / 8
+"""Of a picture's patches each way, how many a crop of it is brought to: fewer are more pictures in the same time."""
+TOKENS_A_STEP = 4096
+FED = 25.0
+"""Tokens of whole pictures for each number of a model: small networks learn more in minutes (docs/log.md)."""
 """Of whole pictures; a step computes some three times as many, as each is seen in several crops."""
 SCORING = 0.25
 """What looking at a whole picture costs, of what is counted for it: no crops, and the teacher alone."""
@@ -53,6 +57,7 @@ class DistilledPictures:
         plan.choose("pooling", "class", "its row of the last attention outlines what is in the picture")
         plan.choose("registers", 0, "learned tokens without pixels; models of this size do without")
         plan.choose("local_crops", 2, "beside two large ones; each costs a quarter of one")
+        plan.choose("contrast", 1.0, "pictures of a step are told apart; less, and prototypes are learnt as in DINO")
         plan.choose("flip", "yes", "a mirrored picture shows the same things; --flip no where sides matter")
         plan.choose("prototypes", prototypes_for(count), f"{count:,} pictures")
         known = 2 * min(1.0, KNOWN / count) if decoded.classes else 0.0
@@ -92,10 +97,14 @@ def distillation(
 
 
 def views_of(chopper: Chopper, small: int, flip: bool) -> Views:
-    """Large crops are brought to the picture's size, small ones to half of its patches each way."""
-    grid, patch = chopper.grid, chopper.patch
-    height, width = (patch * max(1, round(n / 2)) for n in (grid.rows, grid.columns))
-    return Views(View(chopper.height, chopper.width, *LARGE, flip), View(height, width, *SMALL, flip), small)
+    """Both are brought to whole patches."""
+
+    def view(side: float, shares: tuple[float, float]) -> View:
+        grid, patch = chopper.grid, chopper.patch
+        height, width = (patch * max(1, round(n * side)) for n in (grid.rows, grid.columns))
+        return View(height, width, *shares, flip)
+
+    return Views(view(LARGE_SIDE, LARGE), view(SMALL_SIDE, SMALL), small)
 
 
 def prototypes_for(pictures: int) -> int:
@@ -106,7 +115,7 @@ def prototypes_for(pictures: int) -> int:
 def needs(known: float, train: int, held_out: int, outputs: int) -> Needs:
     """known: how often the training part is looked at for the scores; train, held_out: tokens of the two parts."""
     scored = int(3 * held_out + known * train)
-    return Needs(train=train, held_out=scored, vocabulary=outputs, tokens_a_step=TOKENS_A_STEP, steps=1500, fed=6.0,
+    return Needs(train=train, held_out=scored, vocabulary=outputs, tokens_a_step=TOKENS_A_STEP, steps=1500, fed=FED,
                  room=10.0, scorings=SCORING, rest=partial(_choose_rest, train))  # fmt: skip
 
 
@@ -120,8 +129,8 @@ def _choose_rest(train: int, plan: Plan, steps: float, seen: float) -> None:
     decay = round(min(0.996, max(0.9, 1 - 40 / max(steps, 1.0))), 4)
     plan.choose("average", decay, f"the teacher follows over {1 / (1 - decay):,.0f} of {steps:,.0f} steps, then rests")
     plan.choose("monitor", 0.0, "the teacher has come to rest at the end")
-    plan.choose("learning_rate", 0.005, "Muon's, a quarter of what labels take: a teacher has to follow")
-    plan.choose("table_learning_rate", 0.0005, "AdamW's, what the paper takes for 256 pictures a step")
+    plan.choose("learning_rate", 0.02, "Muon's, as with labels")
+    plan.choose("table_learning_rate", 0.002, "AdamW's, as with labels")
     plan.choose("cool_down", 0.4, "falls to 0 over the last part of the time")
 
 

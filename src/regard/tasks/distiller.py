@@ -1,7 +1,9 @@
 """Student and teacher: a transformer with a projection head, its running average, and how the one learns of the other.
 
-Both give each crop of a picture a share of every prototype. The teacher's shares, centred and sharpened, are what the
-student has to say of another crop (DINO, Caron et al. 2021, section 3.1).
+Both give each crop of a picture a direction. For a crop the student has to find the direction that the teacher gives
+another crop of the same picture, among those of all pictures that are learnt together (MoCo v3, Chen et al. 2021). Or
+it has to give each prototype the share that the teacher gives it, centred and sharpened (DINO, Caron et al. 2021,
+section 3.1). docs/decisions/0010 has why the first is what is done in minutes.
 Shapes: batch pictures; crops of each; K prototypes; hidden; bottleneck.
 """
 
@@ -18,6 +20,8 @@ from regard.training.average import Average, Decay
 from regard.training.ranks import Ranks
 
 STUDENT_TEMPERATURE = 0.1
+CONTRAST_TEMPERATURE = 0.2
+"""Of the cosines between crops, when pictures are told apart."""
 CENTRE_KEPT = 0.9
 """Of the centre, each step (their table 7: anything from 0 to 0.99 will do)."""
 COOLER = 0.4
@@ -28,7 +32,10 @@ Pool = Callable[[Tensor, Sequence], Tensor]
 
 
 class Head(nn.Module):
-    """(count, hidden) -> cosines to each prototype, (count, K): a network, then directions alone (their appendix C)."""
+    """(count, hidden) -> directions, (count, bottleneck), and their cosines to each prototype, (count, K).
+
+    A network, then directions alone (their appendix C).
+    """
 
     def __init__(self, hidden: int, bottleneck: int, prototypes: int) -> None:
         super().__init__()
@@ -36,14 +43,15 @@ class Head(nn.Module):
         self.bottleneck = nn.Linear(hidden, bottleneck)
         self.prototypes = nn.Parameter(torch.zeros(prototypes, bottleneck))
 
-    def forward(self, x: Tensor, frozen: bool = False) -> Tensor:
+    def forward(self, x: Tensor, frozen: bool = False) -> tuple[Tensor, Tensor]:
         """frozen: the prototypes get a gradient of 0, not none, as ranks wait for one."""
         x = self.bottleneck(F.gelu(self.inner(F.gelu(x))))
-        directions = F.normalize(self.prototypes, dim=-1)
+        prototypes = F.normalize(self.prototypes, dim=-1)
         if frozen:
-            directions = directions.detach() + 0 * directions
+            prototypes = prototypes.detach() + 0 * prototypes
         with torch.autocast(x.device.type, enabled=False):  # a temperature of 0.02 would make 0.004 of bfloat16 0.2
-            return F.normalize(x.float(), dim=-1) @ directions.mT
+            directions = F.normalize(x.float(), dim=-1)
+            return directions, directions @ prototypes.mT
 
 
 class Distiller(nn.Module):
@@ -68,11 +76,12 @@ class Distiller(nn.Module):
         """What the transformer makes of each, (count, width): after its last norm, before the head."""
         return self.pool(self.transformer.output.norm(self.transformer.stream(crops)), crops)
 
-    def forward(self, *crops: Sequence, frozen: bool = False) -> Tensor:
-        """Crops of several sizes, one after another -> their cosines to the prototypes, (count in all, K)."""
+    def forward(self, *crops: Sequence, frozen: bool = False) -> tuple[Tensor, Tensor]:
+        """Crops of several sizes, one after another -> their directions, (count in all, bottleneck), and the cosines of
+        those to the prototypes, (count in all, K)."""
         features = torch.cat([self.features(some) for some in crops])
-        cosines: Tensor = self.head(F.linear(features, self.transformer.output.matrix), frozen)
-        return cosines
+        said: tuple[Tensor, Tensor] = self.head(F.linear(features, self.transformer.output.matrix), frozen)
+        return said
 
     def note(self, cosines: Tensor) -> None:
         """Keeps what this teacher said of the step's views, for the centre: (count, K)."""
@@ -120,6 +129,18 @@ def disagreement(taught: Tensor, said: Tensor) -> Tensor:
     logs = (said / STUDENT_TEMPERATURE).log_softmax(dim=-1)
     others = logs.sum(dim=0) - logs[: len(taught)]  # (2, batch, K): of each global crop, all crops but itself
     return -(taught * others).sum() / (len(taught) * (len(logs) - 1))
+
+
+def told_apart(taught: Tensor, said: Tensor) -> Tensor:
+    """How far the student is from finding each crop's picture among the batch, in nats, the sum over pictures.
+
+    taught (2, batch, bottleneck): the teacher's directions of each global crop. said (crops, batch, bottleneck): the
+    student's, the same global crops first. A crop is never sought by itself; each picture's pairs are averaged.
+    """
+    own = torch.arange(taught.shape[1], device=said.device)
+    pairs = [(a, b) for a in range(len(said)) for b in range(len(taught)) if a != b]
+    nats = [F.cross_entropy(said[a] @ taught[b].mT / CONTRAST_TEMPERATURE, own, reduction="sum") for a, b in pairs]
+    return torch.stack(nats).sum() / len(pairs)
 
 
 def temperature_at(step: int, last: float, warm_up: int) -> float:

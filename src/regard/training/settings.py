@@ -117,6 +117,14 @@ SETTINGS: tuple[Setting, ...] = (
         "masked", "number", "share of pitches, and of time, that are silenced at most while learning", 0, 0.9, of=SOUNDS
     ),
     Setting("local_crops", "whole", "small crops of a picture beside two large ones", 0, 64, of=UNLABELLED),
+    Setting(
+        "contrast",
+        "number",
+        "1: pictures of a step are told apart; 0: they are shared among prototypes (DINO)",
+        0,
+        1,
+        of=UNLABELLED,
+    ),
     Setting("prototypes", "whole", "groups that pictures sort themselves into", 2, 1_000_000, of=UNLABELLED),
     Setting(
         "teacher_temperature",
