@@ -41,10 +41,11 @@ def run(made: Path) -> DistilledRun:
 
 
 def flat(folder: Path, count: int, same: bool = False) -> Path:
-    """Pictures without any labels, in one folder."""
+    """Pictures without any labels, in one folder, of four colours each."""
     (folder / "photos").mkdir()
     for number in range(count):
-        pixels = np.random.default_rng(0 if same else number).integers(0, 256, (16, 16, 3), np.uint8)
+        colours = np.random.default_rng(0 if same else number).integers(0, 256, (2, 2, 3), np.uint8)
+        pixels = colours.repeat(8, axis=0).repeat(8, axis=1)
         Image.fromarray(pixels).save(folder / "photos" / f"{number}.png")
     return folder / "photos"
 

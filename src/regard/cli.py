@@ -275,9 +275,10 @@ def evaluate(
             do = "name files, or leave it out"
             raise RegardError(f"--{name.replace('_', '-')}", "it says how files are read, and none is given", do)
     from regard.files import check_new
-    from regard.report import called, check_ending
 
     if save is not None:
+        from regard.report import check_ending
+
         check_ending(save)
         check_new(save, overwrite)
     with opened(run) as loaded:
@@ -292,7 +293,7 @@ def evaluate(
             reply(loaded.facts, scores)
         else:
             wrote = f"wrote {printable(save)}\n" if save is not None else ""
-            say(words.scores_text(scores, called(paths)) + "\n" + wrote + origin(loaded))
+            say(words.scores_text(scores, words.called(paths)) + "\n" + wrote + origin(loaded))
 
 
 @app.command(cls=Verb, short_help="What a run is, or every run of a folder.")

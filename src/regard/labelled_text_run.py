@@ -111,9 +111,10 @@ class LabelledTextRun(Run):
         """The scores as `evaluate` returns them, so many of the most wrong and most right cases, and the layers; all
         of it can be drawn: `report.save("x.html")`. Raises RegardError as `evaluate` does.
         """
-        from regard.report import called, report_of
+        from regard.report import report_of
         from regard.tasks.labelled_texts import examples_of
         from regard.tasks.labelled_tokens import open_labelled
+        from regard.words import called
 
         own = open_labelled(self.path)
         if not paths:

@@ -117,8 +117,9 @@ class PictureRun(Run):
         import numpy as np
 
         from regard.data.picture_cache import open_decoded
-        from regard.report import called, report_of
+        from regard.report import report_of
         from regard.tasks.pictures import PictureExamples
+        from regard.words import called
 
         self._check_reading(encoding, text_key)
         own = open_decoded(self.path, self.things)

@@ -4,10 +4,10 @@ One pass over the examples gives all of it. Shapes: count examples; classes.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from regard.looking.drawing import Drawing, Text, shown
 from regard.looking.frame import INK, MARGIN, QUIET, caption, legend
 from regard.page.sheet import Table, page_of_sheet
 from regard.page.space import axes_of
-from regard.tasks.cases import COUNT, Case, Cases, cases_of
+from regard.tasks.cases import COUNT, Cases, cases_of
 from regard.tasks.classification import evenly
 from regard.tasks.layers import MOST, Streams, nearest_mean
 from regard.tasks.scores import MOST as LARGEST
@@ -56,15 +56,26 @@ class Report:
     """As `evaluate` returns them."""
     classes: tuple[str, ...]
     cases: Cases
-    contents: tuple[list[Content], list[Content]]
-    """Of each case, the wrong and the right ones."""
+    content: Callable[[int], Content]
+    """Of an example, by its number."""
     layers: Layers | None
     what: str
     """What was scored: "held-out part", or the name of a file."""
     unit: str
     """What the examples are: pictures, say."""
-    facts: dict[str, Any]
-    """Whence it is: run, data, seed, model, how many examples, versions."""
+    whence: Callable[[], dict[str, Any]]
+    """Makes the facts, which only what is saved tells: the weights' hash takes its time."""
+
+    @cached_property
+    def contents(self) -> tuple[list[Content], list[Content]]:
+        """Of each case, the wrong and the right ones."""
+        wrong, right = ([self.content(case.number) for case in cases] for cases in self.cases)
+        return wrong, right
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """Whence it is: run, data, seed, model, how many examples, versions."""
+        return self.whence()
 
     def save(self, path: str | Path, overwrite: bool = False) -> None:
         """x.svg and x.png are the sheet; x.html is a page by itself, the sheet and its numbers as tables.
@@ -159,18 +170,16 @@ def report_of(
     for name, some in zip(("most_wrong", "most_right"), cases, strict=True):
         scores[name] = [case.to_json() for case in some]
     drawn = None if streams is None else layers_of(task, model, streams, examples.truth, known)
-    facts = {
-        "name": run.facts["run"], "task": run.facts["task"], "data": run.facts["data"], "seed": run.facts["seed"],
-        "model": model_hash(model), "scored": what, "examples": len(examples), "unit": task.unit,
-        "accuracy": scores["accuracy"], "nats": scores["nats"], "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "regard": run.facts["version"], "torch": torch.__version__,
-    }  # fmt: skip
-    contents = _contents(cases.wrong, content), _contents(cases.right, content)
-    return Report(scores, classes, cases, contents, drawn, what, task.unit, facts)
 
+    def whence() -> dict[str, Any]:
+        return {
+            "name": run.facts["run"], "task": run.facts["task"], "data": run.facts["data"], "seed": run.facts["seed"],
+            "model": model_hash(model), "scored": what, "examples": len(examples), "unit": task.unit,
+            "accuracy": scores["accuracy"], "nats": scores["nats"], "regard": run.facts["version"],
+            "made": datetime.now(UTC).isoformat(timespec="seconds"), "torch": torch.__version__,
+        }  # fmt: skip
 
-def _contents(cases: Sequence[Case], content: Callable[[int], Content]) -> list[Content]:
-    return [content(case.number) for case in cases]
+    return Report(scores, classes, cases, content, drawn, what, task.unit, whence)
 
 
 def layers_of(
@@ -220,11 +229,6 @@ def origin(facts: dict[str, Any]) -> str:
     return (f"{shown(str(facts['name']), 60)} | {seed}{known}model {facts['model'][:12]} | "
             f"{facts['examples']:,} {facts['unit']}, {shown(facts['scored'], 60)} | scored {facts['made'][:10]} | "
             f"regard {facts['regard']}, torch {facts['torch']}")  # fmt: skip
-
-
-def called(paths: Sequence[str | Path]) -> str:
-    """What is scored, in a word or two: the paths given, or else the run's own part."""
-    return "held-out part" if not paths else Path(paths[0]).name if len(paths) == 1 else f"{len(paths)} files"
 
 
 def check_ending(path: str | Path) -> None:

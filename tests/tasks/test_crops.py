@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from regard.tasks.crops import GRAIN, THROUGH, View, boxes, cropped, disturbed, mixing, recoloured, resampling
+from regard.tasks.crops import GRAIN, THROUGH, Colours, View, boxes, cropped, disturbed, mixing, recoloured, resampling
 
 RNG = np.random.default_rng
 
@@ -102,7 +102,7 @@ def test_a_third_of_a_turn_makes_red_green_and_a_grey_stays() -> None:
 
 def test_colours_change_as_a_plain_loop_changes_them() -> None:
     some = pictures(60, 5, 6, seed=7)
-    made, rng = recoloured(some, RNG(11)), RNG(11)
+    made, rng = recoloured(some, RNG(11), Colours(hue=0.5)), RNG(11)
     changed, greyed, spread = rng.random(60) < 0.8, rng.random(60) < 0.2, rng.uniform(-1, 1, (60, 4))
     for k in range(60):
         x = some[k].numpy().astype(np.float64)

@@ -339,9 +339,9 @@ def test_without_labels_the_teachers_figures_are_all() -> None:
     assert scores["teacher"]["largest_entropy"] == pytest.approx(math.log(K))
 
 
-@pytest.mark.parametrize("one_point", [False, True])
-def test_P17_a_network_that_collapsed_is_noticed(one_point: bool) -> None:
-    task = distillation()
+@pytest.mark.parametrize(("one_point", "contrast"), [(False, 0.0), (True, 0.0), (False, 1.0), (True, 1.0)])
+def test_P17_a_network_that_collapsed_is_noticed(one_point: bool, contrast: float) -> None:
+    task = distillation(contrast=contrast)
     model = learner(task).average.model
     assert isinstance(model, Distiller)
     with torch.no_grad():
@@ -352,7 +352,9 @@ def test_P17_a_network_that_collapsed_is_noticed(one_point: bool) -> None:
             model.centre.copy_(model(task.batch(ids(), np.random.default_rng(0))[0])[1].mean(dim=0))
     with pytest.raises(Unsound) as found:
         task.watched(model)
-    assert ("the same of every picture" if one_point else "same share") in found.value.what
+    assert ("same share" if contrast == 0 and not one_point else "the same of every picture") in found.value.what
+    assert ("--teacher-temperature" in found.value.do) == (contrast == 0)
+    assert "--learning-rate" in found.value.do
 
 
 def test_more_pictures_have_more_prototypes() -> None:

@@ -17,6 +17,7 @@ import torch
 import regard
 from regard.errors import RegardError
 from regard.files import checkpoints, newest, read_safetensors
+from regard.tasks import classification, linear
 from regard.training.loop import Clock, Learner
 from regard.training.run_loop import Training
 
@@ -336,3 +337,21 @@ def test_many_documents_train_side_by_side(call: Call, two_documents: Path) -> N
 def test_the_device_is_refused_in_python_too(text: Path) -> None:
     with pytest.raises(RegardError, match="--device"):
         regard.train(text, steps=1, device="tpu", quiet=True)
+
+
+def test_the_linear_answer_is_found_after_the_first_step_and_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the seconds which it takes are the training's, and the end does not come late."""
+    rng, out, found = np.random.default_rng(0), tmp_path / "run", list[int]()
+    pictures, labels = rng.integers(0, 256, (200, 8, 8, 1), np.uint8), np.arange(200) % 2
+    np.savez(tmp_path / "some.npz", x_train=pictures, y_train=labels, x_test=pictures[::3], y_test=labels[::3])
+
+    def fit(*given: Any) -> Any:
+        found.append(sum(line["kind"] == "step" for line in log_of(out)))
+        return linear.fit(*given)
+
+    monkeypatch.setattr(classification, "fit", fit)
+    regard.train(tmp_path / "some.npz", out=out, minutes=0.05, width=16, layers=1, batch=8, quiet=True)
+    assert found == [1]
+    assert sum(line["kind"] == "step" for line in log_of(out)) > 1

@@ -45,14 +45,19 @@ class Health:
         return {"entropy": self.entropy, "largest_entropy": math.log(self.prototypes), "between": self.between,
                 "prototypes": self.prototypes, "prototypes_used": self.used}  # fmt: skip
 
-    def check(self, step: int, warm_up: int = 0) -> None:
-        """Raises Unsound, in plain words, where the teacher has collapsed by this step. warm_up: of its temperature."""
+    def check(self, step: int, warm_up: int = 0, shared: bool = True) -> None:
+        """Raises Unsound, in plain words, where the teacher has collapsed by this step. warm_up: of its temperature.
+
+        shared: whether its shares are learnt. Where pictures are told apart alone, they only measure, and nearly the
+        same shares, or one for all, are both pictures that are not told apart.
+        """
         most = math.log(self.prototypes)
         if step < max(warm_up, YOUNG) or (self.entropy < UNIFORM * most and self.between > ONE_POINT):
             return
-        if self.entropy >= UNIFORM * most:
+        if shared and self.entropy >= UNIFORM * most:
             what = (f"the teacher gives each of {self.prototypes:,} prototypes the same share, so the loss stays at "
                     f"their logarithm, {most:.2f} nats, and nothing is learnt")  # fmt: skip
             raise Unsound(what, "lower --teacher-temperature or --learning-rate", self.figures())
         what = f"the teacher says the same of every picture ({self.between:.3f} nats apart), and nothing is learnt"
-        raise Unsound(what, "raise --teacher-temperature or lower --learning-rate", self.figures())
+        do = "raise --teacher-temperature or lower --learning-rate" if shared else "lower --learning-rate"
+        raise Unsound(what, do, self.figures())

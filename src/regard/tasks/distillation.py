@@ -152,14 +152,10 @@ class Distillation:
             return Health.of(torch.cat([self.said(model, model(tokens)[1]) for tokens in self._seen(examples)]))
 
     def watched(self, model: Distiller) -> dict[str, float]:
-        """Entropy and divergence of the teacher. Raises Unsound where it has collapsed.
-
-        Where pictures are told apart and nothing else, a collapse would be the largest loss there is, and what looks
-        like one is a beginning, or pictures in which there is nothing to see.
-        """
+        """Entropy and divergence of the teacher. Raises Unsound where it has collapsed."""
         found = self.health(model, evenly(self.held_out, QUICK))
-        if float(self.settings["contrast"]) < 1:
-            found.check(int(model.steps), int(self.settings["temperature_warm_up"]))
+        shared = float(self.settings["contrast"]) < 1
+        found.check(int(model.steps), int(self.settings["temperature_warm_up"]), shared)
         return found.figures()
 
     def monitor(self, model: Distiller) -> None:
@@ -171,6 +167,9 @@ class Distillation:
         return f"{found.used:,} of {found.prototypes:,} prototypes are the first choice of {len(some):,} pictures"
 
     # scores
+
+    def beside(self) -> None:
+        """What the same network and the pixels are worth is counted in whole_score."""
 
     def evaluate(self, model: Distiller) -> dict[str, Any]:
         """The scores on the whole held-out part, and those of the same network untrained and of the pixels."""

@@ -117,6 +117,9 @@ class Forecasting:
     def watched(self, model: nn.Module) -> dict[str, float]:
         return {}
 
+    def beside(self) -> None:
+        """The last value and the season take no time that has to be planned."""
+
     def evaluate(self, model: nn.Module) -> dict[str, Any]:
         """The errors on the whole held-out part, and the baselines'."""
         return self.forecasts.evaluate(model, self.series.rows, self.held_out, self.ranks)

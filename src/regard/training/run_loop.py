@@ -107,6 +107,8 @@ class Training:
             self.done = step.number
             self.report.step(step, self.clock.used, self._left())
             first = self.done == begun + 1 and self.minutes is not None  # what the score costs is measured, not guessed
+            if first:
+                self.task.beside()
             if first or self.done % self.settings["evaluate_every"] == 0:
                 self._evaluate()
             if self.done % self.settings["checkpoint_every"] == 0 and self._worth_saving():

@@ -53,6 +53,9 @@ class Task(Protocol):
     def watched(self, model: nn.Module) -> Mapping[str, float]:
         """Figures that tell whether the training is sound, for the log. Raises Unsound where it is not."""
 
+    def beside(self) -> None:
+        """Computes what the scores will stand beside and no training changes, so that the end need not wait for it."""
+
     def evaluate(self, model: nn.Module) -> dict[str, Any]:
         """The scores on the whole held-out part, beside the dumb answers' (`baselines`)."""
 
