@@ -281,6 +281,8 @@ def evaluate(
 
         check_ending(save)
         check_new(save, overwrite)
+    from regard.trained import called
+
     with opened(run) as loaded:
         if save is None:
             scores = loaded.evaluate(*paths, **how)
@@ -293,7 +295,7 @@ def evaluate(
             reply(loaded.facts, scores)
         else:
             wrote = f"wrote {printable(save)}\n" if save is not None else ""
-            say(words.scores_text(scores, words.called(paths)) + "\n" + wrote + origin(loaded))
+            say(words.scores_text(scores, called(paths)) + "\n" + wrote + origin(loaded))
 
 
 @app.command(cls=Verb, short_help="What a run is, or every run of a folder.")

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from regard.errors import Notice, RegardError, printable
-from regard.trained import Run
+from regard.trained import Run, called
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,7 +114,6 @@ class LabelledTextRun(Run):
         from regard.report import report_of
         from regard.tasks.labelled_texts import examples_of
         from regard.tasks.labelled_tokens import open_labelled
-        from regard.words import called
 
         own = open_labelled(self.path)
         if not paths:

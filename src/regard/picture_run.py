@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from regard.errors import Notice, RegardError, printable
-from regard.trained import Run
+from regard.trained import Run, called
 
 if TYPE_CHECKING:
     from regard.data.picture_cache import Decoded
@@ -119,7 +119,6 @@ class PictureRun(Run):
         from regard.data.picture_cache import open_decoded
         from regard.report import report_of
         from regard.tasks.pictures import PictureExamples
-        from regard.words import called
 
         self._check_reading(encoding, text_key)
         own = open_decoded(self.path, self.things)

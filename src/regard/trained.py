@@ -1,6 +1,7 @@
 """A trained thing in its folder, or a checkpoint of another program, whatever the data: what it is, and its model."""
 
 import hashlib
+from collections.abc import Sequence
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +18,11 @@ if TYPE_CHECKING:  # info must work without torch (C12)
     from regard.tasks.cases import Cases
 
 OLDEST_TORCH = (2, 10)
+
+
+def called(paths: Sequence[str | Path]) -> str:
+    """What is scored, in a word or two: the paths given, or else the run's own part."""
+    return "held-out part" if not paths else Path(paths[0]).name if len(paths) == 1 else f"{len(paths)} files"
 
 
 def check_torch() -> None:

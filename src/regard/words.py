@@ -76,11 +76,6 @@ def plan_text(choices: Sequence[Known]) -> str:
 # scores
 
 
-def called(paths: Sequence[str | Path]) -> str:
-    """What is scored, in a word or two: the paths given, or else the run's own part."""
-    return "held-out part" if not paths else Path(paths[0]).name if len(paths) == 1 else f"{len(paths)} files"
-
-
 def scores_text(scores: Known, what: str = "held-out part") -> str:
     """The run's figures on `what`, then those of the dumb answers."""
     if "teacher" in scores:
