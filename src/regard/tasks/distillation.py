@@ -69,6 +69,7 @@ class Distillation:
         self.parts, self.ranks, self.settings, self.config = parts, ranks, settings, config
         self.examples, self.held_out, self.classes = parts.train, parts.held_out, parts.classes
         self.chopper, self.seed = parts.train.chopper, int(settings["seed"])
+        self.contrast = float(settings.get("contrast", 0.0))  # runs from before there was any learnt by prototypes
         views = (parts.views.large, parts.views.small)
         self.large_chopper, self.small_chopper = (
             replace(self.chopper, height=view.height, width=view.width) for view in views
@@ -108,19 +109,20 @@ class Distillation:
     def loss(self, model: nn.Module, batch: tuple[Tokens, ...], average: nn.Module) -> tuple[Tensor, Tensor]:
         """Nats by which the student misses what the teacher says of another crop, summed over pictures."""
         assert isinstance(average, Distiller)
-        contrast, crops = float(self.settings["contrast"]), 2 + self.parts.views.count
+        crops = 2 + self.parts.views.count
         with torch.no_grad():
             places, cosines = average(batch[0])  # (2 * batch, bottleneck), (2 * batch, K)
             average.note(cosines)
         early = int(average.steps) < int(self.settings["warm_up"])  # or the first teacher's chances would be learnt
-        found, said = model(*batch, frozen=early or contrast == 1)
+        found, said = model(*batch, frozen=early)
         taught = by_crop(places, 2)  # (2, batch, bottleneck)
-        loss = contrast * told_apart(taught, by_crop(found, crops))
-        if contrast < 1:
-            loss = loss + (1 - contrast) * disagreement(by_crop(self.said(average, cosines), 2), by_crop(said, crops))
-        else:
-            loss = loss + 0 * said.sum()  # ranks wait for a gradient of the prototypes, too
-        return loss, torch.tensor(taught.shape[1])
+        apart = told_apart(taught, by_crop(found, crops))
+        shared = disagreement(by_crop(self.said(average, cosines), 2), by_crop(said, crops))
+        return self._both(apart, shared), torch.tensor(taught.shape[1])
+
+    def _both(self, apart: Tensor, shared: Tensor) -> Tensor:
+        """Where pictures are told apart alone, prototypes have a gradient of 0, not none, as ranks wait for one."""
+        return self.contrast * apart + (1 - self.contrast) * shared
 
     def said(self, teacher: Distiller, cosines: Tensor) -> Tensor:
         """The teacher's shares at its step, (count, K)."""
@@ -131,14 +133,14 @@ class Distillation:
 
     def quick_score(self, model: Distiller) -> float:
         """The loss of two large crops of some held-out pictures, the average its own teacher: for the eye."""
-        some, contrast = evenly(self.held_out, QUICK), float(self.settings["contrast"])
+        some = evenly(self.held_out, QUICK)
         pictures = self._pictures(some.rows).repeat(2, 1, 1, 1)
         with evaluating(model):
             crops = self.parts.views.large.of(pictures, np.random.default_rng(0))
             places, cosines = model(self.large_chopper.sequence(crops))
             apart = told_apart(by_crop(places, 2), by_crop(places, 2))
             shared = disagreement(by_crop(self.said(model, cosines), 2), by_crop(cosines, 2))
-        return float(contrast * apart + (1 - contrast) * shared) / len(some)
+        return float(self._both(apart, shared)) / len(some)
 
     @property
     def whole_score(self) -> float:
@@ -154,8 +156,7 @@ class Distillation:
     def watched(self, model: Distiller) -> dict[str, float]:
         """Entropy and divergence of the teacher. Raises Unsound where it has collapsed."""
         found = self.health(model, evenly(self.held_out, QUICK))
-        shared = float(self.settings["contrast"]) < 1
-        found.check(int(model.steps), int(self.settings["temperature_warm_up"]), shared)
+        found.check(int(model.steps), int(self.settings["temperature_warm_up"]), shared=self.contrast < 1)
         return found.figures()
 
     def monitor(self, model: Distiller) -> None:
