@@ -275,14 +275,13 @@ def evaluate(
             do = "name files, or leave it out"
             raise RegardError(f"--{name.replace('_', '-')}", "it says how files are read, and none is given", do)
     from regard.files import check_new
+    from regard.trained import called
 
     if save is not None:
         from regard.report import check_ending
 
         check_ending(save)
         check_new(save, overwrite)
-    from regard.trained import called
-
     with opened(run) as loaded:
         if save is None:
             scores = loaded.evaluate(*paths, **how)
