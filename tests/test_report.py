@@ -75,17 +75,18 @@ def test_cases_are_the_models_own_answers_about_the_held_out_pictures(photos: Pi
         assert case.true == photos.classes[own.labels[rows[case.number]]]
     assert {case.true for case in cases.wrong[:3]} == set(COLOURS)  # those that lie under a wrong class
     assert all(case.said != case.true for case in cases.wrong[:3])
+    assert {case.name for case in cases.wrong[:3]} == {f"val/{colour}/0.png" for colour in COLOURS}
 
 
 def test_eval_names_what_was_confused_and_the_most_wrong_within_80_columns(call: Call, made: Path) -> None:
     said = call("eval", made / "runs" / "photos").out
     flat = " ".join(said.split())
     assert "most often taken for another: blue as red 1 of 5, red as yellow 1 of 5, yellow as blue 1 of 5" in flat
-    assert re.search(r"most wrong, by number from 0: \d+ is \w+, said \w+ 0\.\d\d; ", flat)
+    assert re.search(r"most wrong: val/\w+/0\.png is \w+, said \w+ 0\.\d\d; ", flat)
     assert max(map(len, said.splitlines())) <= 80
     answer = call("eval", made / "runs" / "photos", "--json").answer
     assert len(answer["most_wrong"]) == len(answer["most_right"]) == 12
-    assert answer["most_wrong"][0].keys() == {"number", "true", "said", "probability", "nats"}
+    assert answer["most_wrong"][0].keys() == {"number", "name", "true", "said", "probability", "nats"}
     assert answer["confused"][0] == {"true": "blue", "said": "red", "count": 1, "of": 5}
 
 
@@ -98,7 +99,7 @@ def test_the_sheet_of_pictures_shows_each_case_as_the_model_was_given_it(photos:
     cases = [*report.cases.wrong, *report.cases.right]
     assert len(drawn) == len(cases) == 24
     for item, case in zip(drawn, cases, strict=True):
-        assert item.title == f"number {case.number}"
+        assert item.title == case.name == own.names.of(rows[case.number])
         assert np.array_equal(item.pixels, own.pictures[rows[case.number]])
     told = " ".join(item.text for item in drawing.items if isinstance(item, Text))
     for words in ("80.00% of 15 pictures right", "majority", "33.33%", "linear", "blue as red: 1 of 5",

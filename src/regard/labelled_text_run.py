@@ -121,15 +121,16 @@ class LabelledTextRun(Run):
                 raise RegardError(str(self.path), "its texts are not in its cache", "name texts to evaluate on")
             task = self._task(own)
             held_out: TextExamples = task.held_out  # type: ignore[assignment]
-            return report_of(self, task, held_out, partial(self._decoded, held_out), what=called(paths),
-                             copied=task.parts.copied, layers=layers, count=count)  # fmt: skip
+            return report_of(self, task, held_out, own.names.among(held_out.rows), partial(self._decoded, held_out),
+                             what=called(paths), copied=task.parts.copied, layers=layers, count=count)  # fmt: skip
         with TemporaryDirectory(prefix="regard-eval-") as folder:
             other = self._tokens(paths, encoding, skip_bad, text_key, Path(folder))
             task = self._task(own or other)
             examples = examples_of(other, "all", self.context, task.parts.train.common)  # type: ignore[attr-defined]
             copied = None if own is None else own.copied_in(other)
-            return report_of(self, task, examples, partial(self._decoded, examples), what=called(paths),
-                             copied=copied, known=own is not None, layers=layers, count=count)  # fmt: skip
+            return report_of(self, task, examples, other.names.among(examples.rows), partial(self._decoded, examples),
+                             what=called(paths), copied=copied, known=own is not None, layers=layers,
+                             count=count)  # fmt: skip
 
     def _decoded(self, examples: "TextExamples", number: int) -> str:
         """The text that is looked at, of one of the examples."""

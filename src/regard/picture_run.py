@@ -129,15 +129,16 @@ class PictureRun(Run):
             assert own is not None
             task = self.task_on(own)
             held_out: PictureExamples = task.held_out  # type: ignore[assignment]
-            return report_of(self, task, held_out, held_out.picture, what=called(paths), copied=task.parts.copied,
-                             layers=layers, count=count)  # fmt: skip
+            return report_of(self, task, held_out, own.names.among(held_out.rows), held_out.picture,
+                             what=called(paths), copied=task.parts.copied, layers=layers, count=count)  # fmt: skip
         with TemporaryDirectory(prefix="regard-eval-") as folder:
             other = self._decoded(paths, skip_bad, Path(folder))
             task = self.task_on(own or other)
             examples = PictureExamples(other.pictures, other.labels.astype(np.int64), other.rows("all"), self.chopper)
             copied = None if own is None else own.copied_in(other)
-            return report_of(self, task, examples, examples.picture, what=called(paths), copied=copied,
-                             known=own is not None, layers=layers, count=count)  # fmt: skip
+            return report_of(self, task, examples, other.names.among(examples.rows), examples.picture,
+                             what=called(paths), copied=copied, known=own is not None, layers=layers,
+                             count=count)  # fmt: skip
 
     def _check_reading(self, encoding: str | None, text_key: str) -> None:
         if encoding is not None or text_key != "text":

@@ -118,8 +118,8 @@ class Report:
     def sentences(self) -> list[str]:
         """What the sheet means."""
         found = [" ".join(words_of_confusion(np.array(self.scores["confusion"])))]
-        found.append("With each example: the probability of what was said; its number among those that were scored, "
-                     "from 0; and minus the logarithm of the true class's probability, in nats.")  # fmt: skip
+        found.append("With each example: the probability of what was said; minus the logarithm of the true class's "
+                     "probability, in nats; and what it is called.")  # fmt: skip
         if self.layers is not None:
             found += words_of_layers(self.layers, self.scores["examples"])
         return found
@@ -143,7 +143,7 @@ class Report:
             Table("Classes", ("class", "examples", "found"), [(name, c["count"], c["accuracy"]) for name, c in each]),
             self._confusion(),
         ]  # fmt: skip
-        named = ("number", "true", "said", "probability", "nats")
+        named = ("number, from 0", "name", "true", "said", "probability", "nats")
         for how, cases in zip(("Most wrong", "Most right"), self.cases, strict=True):
             found.append(Table(how, named, [tuple(case.to_json().values()) for case in cases]))
         if self.layers is not None:
@@ -154,11 +154,12 @@ class Report:
 
 
 def report_of(
-    run: Any, task: "Classification", examples: "Labelled", content: Callable[[int], Content], *,
-    what: str, copied: np.ndarray[Any, Any] | None = None, known: bool = True, layers: bool = True, count: int = COUNT,
+    run: Any, task: "Classification", examples: "Labelled", name: Callable[[int], str],
+    content: Callable[[int], Content], *, what: str, copied: np.ndarray[Any, Any] | None = None, known: bool = True,
+    layers: bool = True, count: int = COUNT,
 ) -> Report:  # fmt: skip
-    """content: of an example by its number. known: whether the run's own training part is in the task, without which
-    there are no baselines, nor means of classes. count: of the cases of each kind."""
+    """name, content: of an example by its number. known: whether the run's own training part is in the task, without
+    which there are no baselines, nor means of classes. count: of the cases of each kind."""
     classes, model = tuple(task.classes), run.model
     if layers and len(classes) > LARGEST:
         what = f"it draws which of at most {LARGEST:,} classes was taken for which, and there are {len(classes):,}"
@@ -166,9 +167,9 @@ def report_of(
     streams = Streams(len(examples), task.parts.mean) if layers else None
     answers = task.answers(model, examples, streams)
     scores = task.scored(answers, examples, copied) if known else {**answers.scores(classes), "baselines": {}}
-    cases = cases_of(answers, classes, count)
-    for name, some in zip(("most_wrong", "most_right"), cases, strict=True):
-        scores[name] = [case.to_json() for case in some]
+    cases = cases_of(answers, classes, name, count)
+    for which, some in zip(("most_wrong", "most_right"), cases, strict=True):
+        scores[which] = [case.to_json() for case in some]
     drawn = None if streams is None else layers_of(task, model, streams, examples.truth, known)
 
     def whence() -> dict[str, Any]:

@@ -107,17 +107,25 @@ def accuracy_text(scores: Known, what: str) -> str:
 
 SHOWN_MISTAKES = 4
 """Pairs of classes that are told, and single examples."""
+LONGEST_NAME = 48
+"""Columns."""
 
 
 def _mistakes(scores: Known) -> list[str]:
     """Which classes were taken for which, and which examples most wrongly; runs of before may not know it."""
     pairs = [f"{printable(one['true'])} as {printable(one['said'])} {one['count']:,} of {one['of']:,}"
              for one in scores.get("confused", ())[:SHOWN_MISTAKES]]  # fmt: skip
-    cases = [f"{one['number']} is {printable(one['true'])}, said {printable(one['said'])} {one['probability']:.2f}"
+    cases = [f"{_named(one)} is {printable(one['true'])}, said {printable(one['said'])} {one['probability']:.2f}"
              for one in scores.get("most_wrong", ()) if one["true"] != one["said"]]  # fmt: skip
     lines = wrap(f"most often taken for another: {', '.join(pairs)}", width()) if pairs else []
-    told = f"most wrong, by number from 0: {'; '.join(cases[:SHOWN_MISTAKES])}"
+    told = f"most wrong: {'; '.join(cases[:SHOWN_MISTAKES])}"
     return [*lines, *(wrap(told, width()) if cases else [])]
+
+
+def _named(case: Known) -> str:
+    """An example's name, or its end where it is long; runs of before know a number."""
+    name = printable(str(case.get("name", f"number {case['number']:,}")))
+    return name if len(name) <= LONGEST_NAME else "…" + name[1 - LONGEST_NAME :]
 
 
 def errors_text(scores: Known, what: str) -> str:

@@ -87,7 +87,7 @@ def test_a_class_without_examples_is_hatched_not_dark() -> None:
 
 @dataclass
 class One:
-    number: int
+    name: str
     true: str
     said: str
     probability: float
@@ -97,7 +97,7 @@ class One:
 def test_pictures_are_drawn_as_they_are_each_with_what_was_said_of_it() -> None:
     shapes = [(8, 8, 3), (64, 64, 1), (40, 300, 1), (300, 20, 3)] * 3
     pixels = [RNG(k).integers(0, 256, shape, np.uint8) for k, shape in enumerate(shapes)]
-    cases = [One(100 + k, "a" if k % 2 else "<b>", "a", 0.25 + k / 100, 1.5 * k) for k in range(12)]
+    cases = [One("folder/" * k + f"{k}.png", "a" if k % 2 else "<b>", "a", 0.25 + k / 100, 1.5 * k) for k in range(12)]
     items, below = draw_cases("Most wrong", cases, pixels, 1100, 20)
     drawn = [item for item in items if isinstance(item, Pixels)]
     assert all(one.pixels is given for one, given in zip(drawn, pixels, strict=True))
@@ -108,23 +108,25 @@ def test_pictures_are_drawn_as_they_are_each_with_what_was_said_of_it() -> None:
         if one.width % one.pixels.shape[1] == 0:  # larger by a whole number: its own proportions
             assert one.height * one.pixels.shape[1] == one.width * one.pixels.shape[0]
         under = [item for item in items if isinstance(item, Text) and item.x == pytest.approx(one.x, abs=0.6)]
-        lines = [item.text for item in sorted(under, key=lambda item: item.y) if one.y < item.y < one.y + 128 + 80]
+        lines = [item.text for item in sorted(under, key=lambda item: item.y) if one.y < item.y < one.y + 128 + 100]
         assert lines[:2] == [f"is {case.true}", f"said {case.said}"]
-        assert lines[2:4] == [f"probability {case.probability:.4f}", f"number {case.number}, {case.nats:.4f} nats"]
+        assert lines[2:4] == [f"probability {case.probability:.4f}", f"{case.nats:.4f} nats"]
+        name = lines[4]
+        assert name == case.name or (name.startswith("…") and case.name.endswith(name[1:]) and len(name) > 15)
     colours = [item.fill for item in items if isinstance(item, Text) and item.text == "said a"]
     assert colours == [WRONG, ACCENT] * 6
     ElementTree.fromstring(sheet(items).svg())
 
 
 def test_texts_are_drawn_as_lines_cut_where_they_are_long() -> None:
-    cases = [One(0, "cats", "dogs", 0.75, 2.0), One(1, "dogs", "dogs", 0.5, 0.5)]
+    cases = [One("pets.csv:2", "cats", "dogs", 0.75, 2.0), One("pets.csv:9", "dogs", "dogs", 0.5, 0.5)]
     items, _ = draw_cases("Most wrong", cases, ["purr\nfur </text>", "bark " * 200], 1100, 0)
     told = [item.text for item in items if isinstance(item, Text)]
     assert "purr⏎fur </text>" in told
     long = [text for text in told if text.startswith("bark")]
     assert len(long) == 2
     assert long[1].endswith("…")
-    assert "probability 0.7500, number 0, 2.0000 nats" in told
+    assert "probability 0.7500, 2.0000 nats, pets.csv:2" in told
     ElementTree.fromstring(sheet(items).svg())
 
 

@@ -122,12 +122,13 @@ def test_each_example_is_asked_once_and_copies_are_left_out_without_asking_again
 def test_the_most_wrong_and_most_right_are_those_of_a_slow_search(count: int) -> None:
     found = answered()
     found.nats[5] = found.nats[9] = found.nats[30]  # of equal ones the earlier comes first
-    cases = cases_of(found, CLASSES, count)
+    cases = cases_of(found, CLASSES, "example {}".format, count)
     left = dict(enumerate(found.nats.tolist()))
     for case in cases.wrong:
         worst = max(left.values())
         number = min(k for k, nats in left.items() if nats == worst)
         assert (case.number, case.nats) == (number, left.pop(number))
+        assert case.name == f"example {number}"
         assert (case.true, case.said) == (CLASSES[LABELS[number]], CLASSES[found.said[number]])
         assert case.probability == found.sure[number]
     left = dict(enumerate(found.nats.tolist()))
@@ -140,4 +141,4 @@ def test_the_most_wrong_and_most_right_are_those_of_a_slow_search(count: int) ->
 
 def test_no_cases_are_refused() -> None:
     with pytest.raises(RegardError, match="count: 0 are none; ask for 1 or more"):
-        cases_of(answered(), CLASSES, 0)
+        cases_of(answered(), CLASSES, str, 0)

@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +42,8 @@ class LabelledTextSource:
     """(count,) held-out texts that stand in training, too (P11)."""
     digests: npt.NDArray[np.uint64] = field(repr=False)
     """(count,) equal for equal texts."""
+    names: Sequence[str] = field(repr=False)
+    """(count,) what refusals call each: its file, and its line in a table."""
     characters: int
     train_characters: int
     distinct: Counter[str] = field(repr=False)

@@ -218,8 +218,9 @@ def _made(
     codes[chosen.rows] = parts
     return LabelledTextSource(
         name=asked.name, shown=asked.shown, classes=chosen.classes, labels=chosen.labels, parts=parts, copied=copied,
-        digests=digests, characters=int(lengths.sum()), train_characters=int(lengths[parts == TRAIN].sum()),
-        distinct=tally.distinct(), notices=(*asked.notices, *ignored, *counting.notices(), *said),
+        digests=digests, names=names, characters=int(lengths.sum()),
+        train_characters=int(lengths[parts == TRAIN].sum()), distinct=tally.distinct(),
+        notices=(*asked.notices, *ignored, *counting.notices(), *said),
         held_from=chosen.held_from, left=chosen.left, reading=reading, files=tuple(counting.files),
         documents=documents, codes=codes,
     )  # fmt: skip

@@ -20,6 +20,7 @@ from regard import files
 from regard.data.class_split import HELD_OUT, TRAIN
 from regard.data.copies import digest
 from regard.data.labelled import overlap
+from regard.data.names import Names, names_of, taken_from
 from regard.data.ordered import in_order
 from regard.data.picture_facts import Prints, settle
 from regard.data.picture_sets import Aside, Given, Places, Wanted
@@ -48,6 +49,8 @@ class Decoded:
     """(count,) held-out pictures of which training has a copy: the score is also given without them (P11)."""
     prints: Prints
     """What tells whether they are the same as others."""
+    names: Names
+    """What each is called, relative to what was given."""
     classes: tuple[str, ...]
     notices: tuple[Notice, ...]
     """What was skipped, changed or found while decoding, each with its count."""
@@ -186,6 +189,7 @@ def open_decoded(folder: Path, things: str = "pictures") -> Decoded | None:
         said = json.loads(stamp.read_bytes())
         shape = tuple(map(int, said["shape"]))
         facts = {name: stored.array for name, stored in files.read_safetensors(facts_of)[0].items()}
+        names = taken_from(facts)
         labels, parts, copied = facts["labels"], facts["parts"], facts["copied"].astype(np.bool_)
         prints = Prints(facts["digests"], facts["fields"])
         whole = pixels.stat().st_size == math.prod(shape) and len(shape) == 4 and min(shape) > 0
@@ -197,8 +201,9 @@ def open_decoded(folder: Path, things: str = "pictures") -> Decoded | None:
     except (OSError, ValueError, KeyError, TypeError, RegardError):
         return None
     return Decoded(
-        pictures=pictures, labels=labels, parts=parts, copied=copied, prints=prints, classes=classes, notices=notices
-    )
+        pictures=pictures, labels=labels, parts=parts, copied=copied, prints=prints, names=names, classes=classes,
+        notices=notices,
+    )  # fmt: skip
 
 
 class _Writing:
@@ -271,7 +276,8 @@ class _Writing:
             *(notice for notice in self._kinds if notice.count),
             *said,
         ]
-        return {"labels": labels, "parts": parts, "copied": copied, **prints._asdict()}, notices
+        known = {"labels": labels, "parts": parts, "copied": copied, **prints._asdict()}
+        return {**known, **names_of(self._names).facts()}, notices
 
     def _fields_of_all(self) -> Pixels:
         self._take_fields()

@@ -26,7 +26,7 @@ class Case(Protocol):
     """One example, and what was said of it (tasks/cases.py)."""
 
     @property
-    def number(self) -> int: ...
+    def name(self) -> str: ...
     @property
     def true(self) -> str: ...
     @property
@@ -52,7 +52,7 @@ def draw_cases(title: str, cases: Sequence[Case], shown_of: Sequence[Array | str
         high = max(_size(pixels, room)[1] for pixels in row)
         for k, (case, pixels) in enumerate(zip(cases[first : first + ABREAST], row, strict=True)):
             items += _picture(case, pixels, MARGIN + k * (room + GAP), round(y), high, room)
-        y += high + 84
+        y += high + 101
     return items, y
 
 
@@ -67,18 +67,19 @@ def _size(pixels: Array, room: float) -> tuple[int, int]:
 def _picture(case: Case, pixels: Array, x: float, y: int, most: int, room: float) -> list[Item]:
     wide, high = _size(pixels, room)
     left, top = round(x), y + most - high
-    items: list[Item] = [Pixels(left, top, wide, high, pixels, f"number {case.number}"),
+    items: list[Item] = [Pixels(left, top, wide, high, pixels, shown(case.name, 200)),
                          Box(left - 1, top - 1, wide + 2, high + 2, None, FAINT)]  # fmt: skip
     said = (f"is {shown(case.true)}", 13, INK), (f"said {shown(case.said)}", 13, _colour(case))
-    known = f"number {case.number:,}, {case.nats:.4f} nats"
-    told = (f"probability {case.probability:.4f}", 11, QUIET), (known, 11, QUIET)
+    told = [(words, 11, QUIET) for words in (f"probability {case.probability:.4f}", f"{case.nats:.4f} nats")]
     for line, (text, size, colour) in enumerate((*said, *told)):
         items.append(Text(left, y + most + 17 * (line + 1), within(text, size, room), size, colour))
+    name = ending(shown(case.name, 200), 11, room)
+    items.append(Text(left, y + most + 17 * 5, name, 11, QUIET))
     return items
 
 
 def _text(case: Case, text: str, width: int, y: float) -> Placed:
-    known = f"probability {case.probability:.4f}, number {case.number:,}, {case.nats:.4f} nats"
+    known = f"probability {case.probability:.4f}, {case.nats:.4f} nats, {shown(case.name, 60)}"
     true, said = f"is {shown(case.true, 30)}", f"said {shown(case.said, 30)}"
     x = MARGIN + text_width(true, 13) + 14
     items: list[Item] = [Text(MARGIN, y, true, 13, INK), Text(x, y, said, 13, _colour(case)),
@@ -107,6 +108,15 @@ def within(text: str, size: float, room: float) -> str:
     while text and text_width(text + "…", size) > room:
         text = text[:-1]
     return text + "…"
+
+
+def ending(text: str, size: float, room: float) -> str:
+    """The same of its end, which of a file's name says more."""
+    if text_width(text, size) <= room:
+        return text
+    while text and text_width("…" + text, size) > room:
+        text = text[1:]
+    return "…" + text
 
 
 def _colour(case: Case) -> str:

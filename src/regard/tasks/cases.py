@@ -1,5 +1,6 @@
 """Single examples: those to which the model's answer was the most wrong, and those to which it was the most right."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -18,6 +19,8 @@ class Case:
 
     number: int
     """Which of the examples that were scored; the first is 0."""
+    name: str
+    """Its file, or what else it is called."""
     true: str
     said: str
     """The likeliest class."""
@@ -37,14 +40,18 @@ class Cases(NamedTuple):
     """Those whose true class was likeliest, the likeliest first."""
 
 
-def cases_of(answers: Answers, classes: tuple[str, ...], count: int = COUNT) -> Cases:
-    """So many of each; of equal ones the earlier first. Raises RegardError for a count below 1."""
+def cases_of(answers: Answers, classes: tuple[str, ...], name: Callable[[int], str], count: int = COUNT) -> Cases:
+    """So many of each; of equal ones the earlier first. Raises RegardError for a count below 1.
+
+    name: of an example by its number.
+    """
     if count < 1:
         raise RegardError("count", f"{count} are none", "ask for 1 or more")
 
     def case(number: int) -> Case:
         true, said = classes[answers.truth[number]], classes[answers.said[number]]
-        return Case(number, true, said, float(answers.sure[number]), float(answers.nats[number]))
+        sure, nats = float(answers.sure[number]), float(answers.nats[number])
+        return Case(number, name(number), true, said, sure, nats)
 
     wrong, right = (np.argsort(nats, kind="stable")[:count].tolist() for nats in (-answers.nats, answers.nats))
     return Cases([case(number) for number in wrong], [case(number) for number in right])

@@ -17,6 +17,7 @@ from regard import files
 from regard.data.class_split import HELD_OUT, TRAIN
 from regard.data.labelled import overlap
 from regard.data.labelled_text import LabelledTextSource
+from regard.data.names import Names, names_of, taken_from
 from regard.errors import RegardError
 from regard.tokens.text import TextTokenizer
 
@@ -41,6 +42,8 @@ class LabelledTokens:
     """(count,) held-out texts that stand in training, too: the score is also given without them (P11)."""
     digests: npt.NDArray[np.uint64]
     """(count,) equal for equal texts."""
+    names: Names
+    """What each is called: its file, and its line in a table."""
     classes: tuple[str, ...]
     document: str | None
     """What the tokenizer's document mark is called."""
@@ -80,7 +83,7 @@ def write_labelled(source: LabelledTextSource, tokenizer: TextTokenizer, folder:
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     facts: dict[str, npt.NDArray[Any]] = {
         "starts": starts, "labels": source.labels, "parts": source.parts, "copied": source.copied,
-        "digests": source.digests,
+        "digests": source.digests, **names_of(source.names).facts(),
     }  # fmt: skip
     files.write(cache / FACTS, files.safetensors_bytes(facts), overwrite=True)
     mark = None if tokenizer.document is None else tokenizer.label(tokenizer.document)
@@ -109,6 +112,7 @@ def open_labelled(folder: Path) -> LabelledTokens | None:
     try:
         said = json.loads((cache / STAMP).read_bytes())
         facts = {name: stored.array for name, stored in files.read_safetensors(cache / FACTS)[0].items()}
+        names = taken_from(facts)
         dtype, starts = np.dtype(said["dtype"]), facts["starts"]
         size, count = (cache / TOKENS).stat().st_size, len(starts) - 1
         if said["format"] != FORMAT or size != starts[-1] * dtype.itemsize or not size:
@@ -117,8 +121,8 @@ def open_labelled(folder: Path) -> LabelledTokens | None:
             return None
         return LabelledTokens(
             tokens=np.memmap(cache / TOKENS, dtype, "r"), starts=starts, labels=facts["labels"], parts=facts["parts"],
-            copied=facts["copied"].astype(np.bool_), digests=facts["digests"], classes=tuple(said["classes"]),
-            document=said["document"],
+            copied=facts["copied"].astype(np.bool_), digests=facts["digests"], names=names,
+            classes=tuple(said["classes"]), document=said["document"],
         )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError, IndexError, RegardError):
         return None
