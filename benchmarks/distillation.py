@@ -6,8 +6,9 @@ scenes: 10 minutes, one seed. The same network, of the size that the plan of `--
 labels, learns with them (`--pooling class`), and learns nothing. On scenes that none has seen: Jaccard's index of the
 best head's segment (60 % of the last layer's attention of the class token) with all objects together, with each object,
 and with the object that is outlined best; and the part of the labels, one of eight, that the 20 nearest training
-pictures tell. Limits: Jaccard with all objects 1.5 times the untrained network's and above that of the one with labels;
-neighbours 10 points above the untrained network's and the pixels'.
+pictures tell (knn); likewise of the largest object's colour and texture, and of how many objects there are. Limits:
+Jaccard with all objects 1.5 times the untrained network's and above that of the one with labels; neighbours 10 points
+above the untrained network's and the pixels'.
 cifar: the JPEG copy of CIFAR-10 in the data's folder, 30 minutes: neighbours of the test pictures among 20,000 of the
 training ones; 10 points above the untrained network's and the pixels'.
 collapse: 3,000 scenes, 2 minutes, 10 seeds: each training ends well, its pictures half a nat or more apart.
@@ -29,6 +30,7 @@ from common import report
 
 import regard
 from regard.data.picture_cache import open_decoded
+from regard.data.scene_paint import COLOURS, TEXTURES
 from regard.data.scene_things import Scene
 from regard.data.scenes import scene
 from regard.looking.segments import agreement, class_attention, mean_agreement, segments
@@ -58,7 +60,9 @@ def trained(folder: Path, name: str, time_given: list[str], seed: int, *options:
     return run, time.monotonic() - began
 
 
-def scored(model: Transformer, chopper: Chopper, known: PictureExamples, unseen: list[Scene]) -> dict[str, float]:
+def scored(
+    model: Transformer, chopper: Chopper, known: PictureExamples, facts: dict[str, np.ndarray], unseen: list[Scene]
+) -> dict[str, float]:
     """Attention against masks, and what neighbours tell, of one network."""
     found, features = list[dict[str, float]](), list[torch.Tensor]()
     for start in range(0, len(unseen), TOGETHER):
@@ -69,17 +73,43 @@ def scored(model: Transformer, chopper: Chopper, known: PictureExamples, unseen:
         features.append(seen(model, chopper, tokens))
     bank = [seen(model, chopper, known.plain(at, at + TOGETHER, torch.device("cpu"))[0])
             for at in range(0, len(known), TOGETHER)]  # fmt: skip
-    truth = np.array([known_class(one) for one in unseen])
-    said = nearest_class(torch.cat(bank), known.truth, torch.cat(features), len(CLASSES))
     return {**{f"jaccard {name}": value for name, value in mean_agreement(found).items()},
-            "knn": float((said == truth).mean())}  # fmt: skip
+            **told_by_neighbours(torch.cat(bank), facts, torch.cat(features), unseen)}  # fmt: skip
 
 
 CLASSES = ["circle", "cross", "heart", "moon", "ring", "square", "star", "triangle"]
+ASKED = {"knn": CLASSES, "knn colour": list(COLOURS), "knn texture": list(TEXTURES), "knn count": list("123456")}
+"""What neighbours are asked for: the label, which is the largest object's shape; its colour; its texture; how many."""
 
 
-def known_class(one: Scene) -> int:
-    return CLASSES.index(one.label)
+def told_by_neighbours(
+    bank: torch.Tensor, facts: dict[str, np.ndarray], features: torch.Tensor, unseen: list[Scene]
+) -> dict[str, float]:
+    """facts: of the bank's pictures, by the names of ASKED."""
+    truth = numbered([named(one) for one in unseen])
+    return {name: float((nearest_class(bank, facts[name], features, len(kinds)) == truth[name]).mean())
+            for name, kinds in ASKED.items()}  # fmt: skip
+
+
+def named(one: Scene) -> tuple[str, ...]:
+    """In the order of ASKED."""
+    largest = max(one.objects, key=lambda each: each.area)
+    return one.label, largest.colour, largest.texture, str(len(one.objects))
+
+
+def numbered(found: list[tuple[str, ...]]) -> dict[str, np.ndarray]:
+    return {name: np.array([kinds.index(one[k]) for one in found]) for k, (name, kinds) in enumerate(ASKED.items())}
+
+
+def facts_of(folder: Path, names: list[str]) -> dict[str, np.ndarray]:
+    """Of the training pictures of these names, as the folder's own lines have it."""
+    known = dict[str, tuple[str, ...]]()
+    for line in (folder / "train" / "metadata.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        largest = max(row["objects"], key=lambda each: each["area"])
+        found = row["label"], largest["colour"], largest["texture"], str(len(row["objects"]))
+        known[f"train/{row['file_name']}"] = found
+    return numbered([known[name] for name in names])
 
 
 @torch.inference_mode()
@@ -100,19 +130,19 @@ def of_seed(folder: Path, unseen: list[Scene], time_given: list[str], seed: int)
     assert decoded is not None
     assert list(decoded.classes) == CLASSES
     known = PictureExamples(decoded.pictures, decoded.labels.astype(np.int64), decoded.rows("train"), chopper)
+    facts = facts_of(folder, [decoded.names.of(row) for row in known.rows])
     rows = []
     for name, model, seconds, run in (("without labels", distilled.model, took, distilled),
                                       ("with labels", labelled.model, also_took, labelled),
                                       ("untrained", untrained, 0.0, None)):  # fmt: skip
         steps = 0 if run is None else run.info()["step"]
         size = f"{plan['width']} x {plan['layers']}, {plan['heads']} heads"
-        rows.append({"network": f"{name}, seed {seed}", **scored(model, chopper, known, unseen), "steps": steps,
+        rows.append({"network": f"{name}, seed {seed}", **scored(model, chopper, known, facts, unseen), "steps": steps,
                      "seconds": seconds, "size": size})  # fmt: skip
         print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
     pictures = np.stack([one.picture for one in unseen])
-    asked = PictureExamples(pictures, np.array([known_class(one) for one in unseen]), np.arange(len(unseen)), chopper)
-    said = nearest_class(pixels(known), known.truth, pixels(asked), len(CLASSES))
-    rows.append({"network": "pixels", "knn": float((said == asked.truth).mean())})
+    asked = PictureExamples(pictures, np.zeros(len(unseen), np.int64), np.arange(len(unseen)), chopper)
+    rows.append({"network": "pixels", **told_by_neighbours(pixels(known), facts, pixels(asked), unseen)})
     return rows
 
 

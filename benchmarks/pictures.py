@@ -1,11 +1,12 @@
 """Accuracy of `regard train` on labelled pictures in the minutes given, no other flag, beside a ViT of transformers.
 
-python benchmarks/pictures.py [--only fashion digits cifar] [--minutes N] [--seeds 1] [--peer]
+python benchmarks/pictures.py [--only fashion digits cifar] [--minutes N] [--seeds 0] [--peer]
     [--data FOLDER] [--fashion FOLDER] [--digits FOLDER]
 fashion: Fashion-MNIST, 10 minutes; FOLDER holds its four IDX files (Debian: dataset-fashion-mnist).
 digits: scikit-learn's 8 x 8 digits, 1 minute, five folds; FOLDER has scikit-learn (pip install --target FOLDER
     scikit-learn), as regard does not need it.
 cifar: the JPEG copy of CIFAR-10 in the data's folder (not the original pixels), 10 minutes.
+--seeds 0 1 2: which, of the weights, the order of pictures and their variation.
 --peer trains a ViTForImageClassification of transformers in the same minutes: of regard's width, layers, heads and
     patch, else as the class comes (layer norm, GELU, learned positions, class token), AdamW at 1e-3 falling to 0.
 What is not there is said and not run.
@@ -123,7 +124,7 @@ def main() -> None:
     data = os.environ.get("REGARD_DATA")
     parser.add_argument("--only", nargs="+", choices=list(SETS), default=list(SETS))
     parser.add_argument("--minutes", type=float)
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--peer", action="store_true")
     parser.add_argument("--data", type=Path, default=Path(data) if data else None)
     parser.add_argument("--fashion", type=Path, default=DEBIAN)
@@ -136,7 +137,7 @@ def main() -> None:
             if not parts:
                 print(f"{name}: its data are not there, so it was not run", file=sys.stderr)
                 continue
-            for seed in range(given.seeds):
+            for seed in given.seeds:
                 for number, paths in enumerate(parts):
                     place = Path(folder) / f"{seed}-{number}"
                     row = classified(paths, minutes, seed, place / "run", "pictures")
@@ -144,7 +145,7 @@ def main() -> None:
                     fold = f", fold {number}" if len(parts) > 1 else ""
                     rows.append({"run": f"regard, {minutes:g} min, seed {seed}{fold}", **row})
                     print(rows[-1], file=sys.stderr, flush=True)
-                    if given.peer and seed == 0:
+                    if given.peer and seed == given.seeds[0]:
                         rows.append({"run": f"ViT of transformers{fold}", **peer(place / "run", minutes, plan)})
                         print(rows[-1], file=sys.stderr, flush=True)
             ours = [row["accuracy"] for row in rows if row["run"].startswith("regard")]
