@@ -21,7 +21,7 @@ def lines(steps: int, every: int) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("steps", [0, 1, 2, 599, 5000])
 def test_it_is_xml_with_every_point_inside(steps: int) -> None:
-    picture = ElementTree.fromstring(loss_picture(lines(steps, max(1, steps // 10)), "fox: loss by step"))
+    picture = ElementTree.fromstring(loss_picture(lines(steps, max(1, steps // 10)), "fox: loss by step", "nats"))
     kinds = {element.tag.removeprefix(SVG) for element in picture.iter()}
     assert kinds <= {"svg", "title", "rect", "text", "tspan", "line", "polyline", "circle"}
     for line in picture.iter(f"{SVG}polyline"):
@@ -35,19 +35,20 @@ def test_it_is_xml_with_every_point_inside(steps: int) -> None:
 
 def test_W15_a_hostile_name_is_text() -> None:
     name = "<script>alert(1)</script> & ]]> \x01\x1b \u202e \"'"
-    picture = ElementTree.fromstring(loss_picture(lines(3, 1), name))
+    picture = ElementTree.fromstring(loss_picture(lines(3, 1), name, "nats a token"))
     (title,) = picture.iter(f"{SVG}title")
     assert title.text == "<script>alert(1)</script> & ]]> \\x01\\x1b \\u202e \"'"
     assert not list(picture.iter(f"{SVG}script"))
+    assert any("steps 0 to 3; loss in nats a token:" in text.text for text in picture.iter(f"{SVG}text") if text.text)
 
 
 def test_the_last_attempt_of_a_step_counts() -> None:
     twice = [{"kind": "step", "step": 1, "loss": 9.0}, {"kind": "step", "step": 1, "loss": 1.0},
              {"kind": "step", "step": 2, "loss": 2.0}]  # fmt: skip
     once = [{"kind": "step", "step": 1, "loss": 1.0}, {"kind": "step", "step": 2, "loss": 2.0}]
-    assert loss_picture(twice, "x") == loss_picture(once, "x")
+    assert loss_picture(twice, "x", "nats") == loss_picture(once, "x", "nats")
 
 
 def test_equal_losses_can_be_drawn() -> None:
     flat = [{"kind": "step", "step": step, "loss": 2.0} for step in (1, 2, 3)]
-    ElementTree.fromstring(loss_picture(flat, "x"))
+    ElementTree.fromstring(loss_picture(flat, "x", "nats"))

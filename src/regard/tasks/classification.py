@@ -18,11 +18,12 @@ from torch.nn import functional as F
 
 from regard.model.config import TransformerConfig
 from regard.model.sequence import Sequence as Tokens
-from regard.model.transformer import Transformer, check_sizes, initialise
+from regard.model.transformer import Transformer
 from regard.tasks.layers import Mean, Streams, mean_of_rows, spread
 from regard.tasks.linear import fit
 from regard.tasks.scores import Answers
-from regard.training.average import Average, evaluating, steady
+from regard.tasks.transformer_task import TransformerTask
+from regard.training.average import evaluating
 from regard.training.ranks import Ranks
 
 QUICK = 512
@@ -81,7 +82,7 @@ class Parts:
     """Of the residual stream over an example's tokens."""
 
 
-class Classification:
+class Classification(TransformerTask):
     """Cross-entropy on the classes."""
 
     name = "classification"
@@ -92,24 +93,14 @@ class Classification:
     ) -> None:  # fmt: skip
         """settings: of the training; config: the transformer that follows from them; unit: pictures, say."""
         self.parts, self.ranks, self.config, self.unit = parts, ranks, config, unit
+        self.loss_in = f"nats a {unit.removesuffix('s')}"
         self.classes, self.held_out = parts.classes, parts.held_out
         self.seed, self.smoothing = int(settings["seed"]), float(settings["label_smoothing"])
         held = _monitored(len(parts.train), float(settings["monitor"]))
         self.examples, self.monitored = parts.train.some(~held), parts.train.some(held)
 
-    def build(self, settings: Mapping[str, Any]) -> Transformer:
-        """The transformer, its attention path the one of the settings while training."""
-        config = self.config(settings)
-        check_sizes(config)
-        model = Transformer(config)
-        model.train_with(str(settings["attention"]))
-        return model
-
-    def first_weights(self, model: Transformer) -> None:
-        initialise(model, self.seed)
-
-    def averaged(self, model: nn.Module, settings: Mapping[str, Any]) -> Average:
-        return Average(model, steady(settings["average"]))
+    def configured(self, settings: Mapping[str, Any]) -> TransformerConfig:
+        return self.config(settings)
 
     def batch(self, ids: np.ndarray, rng: np.random.Generator, progress: float = 1.0) -> tuple[Tokens, Tensor]:
         """(examples as tokens, their classes (batch,)), varied as settings say."""

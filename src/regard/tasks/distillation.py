@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from regard.model.config import TransformerConfig
 from regard.model.sequence import Sequence as Tokens
-from regard.model.transformer import Transformer, check_sizes, initialise
+from regard.model.transformer import Transformer, initialise
 from regard.tasks import frozen
 from regard.tasks.classification import evenly
 from regard.tasks.collapse import Health
@@ -59,7 +59,7 @@ class Parts:
 
 
 class Distillation:
-    name, unit = "distillation", "pictures"
+    name, unit, loss_in = "distillation", "pictures", "nats a picture"
 
     def __init__(
         self, parts: Parts, ranks: Ranks, settings: Mapping[str, Any],
@@ -77,9 +77,7 @@ class Distillation:
 
     def build(self, settings: Mapping[str, Any]) -> Distiller:
         """Transformer and head, its attention path the one of the settings while training."""
-        config = self.config(settings)
-        check_sizes(config)
-        transformer = Transformer(config)
+        transformer = Transformer(self.config(settings))
         transformer.train_with(str(settings["attention"]))
         return Distiller(transformer, int(settings["prototypes"]), BOTTLENECK, self.chopper.pool)
 

@@ -34,9 +34,9 @@ LARGE, SMALL = (0.5, 1.0), (0.3, 0.8)
 LARGE_SIDE, SMALL_SIDE = 3 / 4, 3 / 8
 """Of a picture's patches each way, how many a crop of it is brought to: fewer are more pictures in the same time."""
 TOKENS_A_STEP = 4096
+"""Of whole pictures; a step computes some three times as many, as each is seen in several crops."""
 FED = 25.0
 """Tokens of whole pictures for each number of a model: small networks learn more in minutes (docs/log.md)."""
-"""Of whole pictures; a step computes some three times as many, as each is seen in several crops."""
 SCORING = 0.25
 """What looking at a whole picture costs, of what is counted for it: no crops, and the teacher alone."""
 

@@ -20,11 +20,12 @@ from regard.decoding.sample import LanguageDecoder, Sampling, speak
 from regard.errors import Notice, RegardError
 from regard.model.config import AttentionConfig, FeedForwardConfig, TransformerConfig
 from regard.model.sequence import Sequence
-from regard.model.transformer import Transformer, check_sizes, check_way, initialise
+from regard.model.transformer import Transformer, check_sizes, check_way
 from regard.tasks.text_plan import characters_within, choose_context, needs_of_text
 from regard.tasks.text_tokens import CACHE, TOKENIZER, choose_tokens, make_tokenizer, open_tokens, write_tokens
+from regard.tasks.transformer_task import TransformerTask
 from regard.tokens.text import TextTokenizer
-from regard.training.average import Average, evaluating, steady
+from regard.training.average import evaluating
 from regard.training.by_time import Budget, choose_all, choose_as_in
 from regard.training.measure import Probe
 from regard.training.plan import Plan
@@ -68,10 +69,10 @@ class Windows:
         return self._shifts[epoch]
 
 
-class Language:
+class Language(TransformerTask):
     """Next-token prediction by a causal transformer; documents packed side by side do not see each other."""
 
-    name, unit = "language", "tokens"
+    name, unit, loss_in = "language", "tokens", "nats a token"
 
     def __init__(
         self, tokenizer: TextTokenizer, context: int, ranks: Ranks, *, settings: Mapping[str, Value] | None = None,
@@ -123,21 +124,10 @@ class Language:
         tokenizer = TextTokenizer.load(folder / TOKENIZER, document=document)
         return cls(tokenizer, int(settings["context"]), ranks, settings=settings, model=model, **tokens)
 
-    def build(self, settings: Mapping[str, Any]) -> Transformer:
-        """The transformer, its attention path the one of the settings while training."""
-        config = transformer_config(settings, self.tokenizer.vocabulary)
-        if self.config is not None:
-            config = replace(TransformerConfig.from_json(self.config), dropout=float(settings["dropout"]))
-        check_sizes(config)
-        model = Transformer(config)
-        model.train_with(str(settings["attention"]))
-        return model
-
-    def first_weights(self, model: Transformer) -> None:
-        initialise(model, self.seed)
-
-    def averaged(self, model: nn.Module, settings: Mapping[str, Any]) -> Average:
-        return Average(model, steady(settings["average"]))
+    def configured(self, settings: Mapping[str, Any]) -> TransformerConfig:
+        if self.config is None:
+            return transformer_config(settings, self.tokenizer.vocabulary)
+        return replace(TransformerConfig.from_json(self.config), dropout=float(settings["dropout"]))
 
     def batch(self, ids: np.ndarray, rng: np.random.Generator, progress: float = 1.0) -> tuple[Sequence, Tensor]:
         """(inputs, targets (batch, n)): each target is the token that follows."""

@@ -18,13 +18,14 @@ from regard.data.series import SeriesSource
 from regard.errors import Notice, RegardError, printable
 from regard.model.config import TransformerConfig
 from regard.model.sequence import Sequence
-from regard.model.transformer import Transformer, check_sizes, check_way, initialise
+from regard.model.transformer import Transformer, check_sizes, check_way
 from regard.tasks.language import transformer_config
 from regard.tasks.series_patches import Windows
 from regard.tasks.series_plan import choose_cut, held_back, needs_of_series
 from regard.tasks.series_rows import CACHE, Series, open_rows, write_rows
 from regard.tasks.series_scores import Forecasts, Starts, best_period, truth_of
-from regard.training.average import Average, evaluating, steady
+from regard.tasks.transformer_task import TransformerTask
+from regard.training.average import evaluating
 from regard.training.by_time import Budget, choose_all
 from regard.training.measure import Probe
 from regard.training.plan import Plan
@@ -36,8 +37,8 @@ SHOWN = 4
 """Numbers of a sample."""
 
 
-class Forecasting:
-    name, unit = "forecasting", "patches"
+class Forecasting(TransformerTask):
+    name, unit, loss_in = "forecasting", "patches", "deviations (Huber's of them in training)"
 
     def __init__(
         self, series: Series, settings: Mapping[str, Any], ranks: Ranks, model: Mapping[str, Any] | None = None
@@ -84,22 +85,10 @@ class Forecasting:
             raise RegardError(str(folder / CACHE), "the run's rows are incomplete", do)
         return cls(series, settings, ranks, model)
 
-    def build(self, settings: Mapping[str, Any]) -> Transformer:
-        """The transformer, its attention path the one of the settings while training."""
+    def configured(self, settings: Mapping[str, Any]) -> TransformerConfig:
         if self.model is None:
-            config = config_of(settings, self.patch * len(self.series.columns))
-        else:
-            config = replace(TransformerConfig.from_json(dict(self.model)), dropout=float(settings["dropout"]))
-        check_sizes(config)
-        model = Transformer(config)
-        model.train_with(str(settings["attention"]))
-        return model
-
-    def first_weights(self, model: Transformer) -> None:
-        initialise(model, self.seed)
-
-    def averaged(self, model: nn.Module, settings: Mapping[str, Any]) -> Average:
-        return Average(model, steady(settings["average"]))
+            return config_of(settings, self.patch * len(self.series.columns))
+        return replace(TransformerConfig.from_json(dict(self.model)), dropout=float(settings["dropout"]))
 
     def batch(self, ids: np.ndarray, rng: np.random.Generator, progress: float = 1.0) -> tuple[Sequence, Tensor]:
         """(windows as tokens, targets (batch, n, features)): each target is the patch that follows."""

@@ -7,8 +7,8 @@ from regard.errors import printable
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 720, 360, 56, 40, 44
 
 
-def loss_picture(lines: list[dict[str, Any]], title: str) -> str:
-    """An SVG of the training loss (running mean) and the validation loss by step."""
+def loss_picture(lines: list[dict[str, Any]], title: str, counted_in: str) -> str:
+    """An SVG of the training loss (running mean) and the validation loss by step; counted_in: their unit."""
     steps = {line["step"]: line["loss"] for line in lines if line.get("kind") == "step"}  # the last attempt of each
     checks = {line["step"]: line["validation"] for line in lines if line.get("kind") == "evaluation"}
     curve = _smoothed(sorted(steps.items()))
@@ -35,7 +35,8 @@ def loss_picture(lines: list[dict[str, Any]], title: str) -> str:
 <polyline fill="none" stroke="#3b528b" stroke-width="1.5" points="{" ".join(place(p) for p in curve)}"/>
 <polyline fill="none" stroke="#c4420f" stroke-width="1" stroke-dasharray="3 3" points="{" ".join(map(place, points))}"/>
 {dots}
-<text x="{LEFT}" y="{HEIGHT - 12}">steps 0 to {last:,}; loss: <tspan fill="#3b528b">training (line)</tspan>,
+<text x="{LEFT}" y="{HEIGHT - 12}">steps 0 to {last:,}; loss in {_escaped(counted_in)}:
+<tspan fill="#3b528b">training (line)</tspan>,
 <tspan fill="#c4420f">validation (dots)</tspan></text>
 </svg>
 """

@@ -198,6 +198,6 @@ class Training:
             **self.report.speed, scores=scores, sample=self.task.sample(model),
         )  # fmt: skip
         lines, _ = files.Log.read(self.folder / LOG)
-        picture = loss_picture(files.last_attempt(lines), f"{self.config['name']}: loss by step")
+        picture = loss_picture(files.last_attempt(lines), f"{self.config['name']}: loss by step", self.task.loss_in)
         files.write(self.folder / "loss.svg", picture.encode(), overwrite=True)
         self.terminal.line(f"finished after step {self.done:,} in {clock_time(self.clock.used)}")

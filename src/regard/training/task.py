@@ -34,6 +34,8 @@ class Task(Protocol):
     name: str
     unit: str
     """What its losses are counted over, in the plural: tokens, pictures."""
+    loss_in: str
+    """The unit of its losses: nats a token, say."""
 
     def build(self, settings: Mapping[str, Value]) -> nn.Module:
         """A module of these settings, its weights not yet chosen."""
