@@ -148,8 +148,8 @@ def test_eval_on_another_table_scores_what_has_enough_before_it(call: Call, run:
     [
         ("load\n1\n2\n", "it has no column heat, which was learnt from; give a table with all of: load, heat"),
         ("load,heat\n1,2\n3,4\n", "2 rows make no patch of 8; give 8 or more"),
-        ("load,heat\n1,2\n3,x\n", "x.csv:3: column 'heat' has 'x', which is no number"),
-        ("load,heat\n1,2\n3,\n", "x.csv:3: column 'heat' has no number ('')"),
+        ("load,heat\n1,2\n3,x\n", "x.csv:3: column 'heat' has 'x', which is no number; correct the line"),
+        ("load,heat\n1,2\n3,\n", "x.csv:3: column 'heat' has no number (''); fill it in"),
         ("", "names no columns"),
     ],
 )
@@ -158,6 +158,7 @@ def test_what_cannot_be_gone_on_with_is_refused(call: Call, run: SeriesRun, text
     done = call("predict", run.path, "x.csv")
     assert done.code == 2
     assert says in done.sentence
+    assert "--skip-bad" not in done.sentence
 
 
 def test_what_is_not_asked_of_a_series_is_refused(call: Call, run: SeriesRun, hours: Path) -> None:

@@ -135,7 +135,7 @@ class SeriesRun(Run):
     def _last_rows(self, table: str | Path) -> "tuple[Numbers, int]":
         """The last whole patches of a table that are looked at, (rows, columns) as the scale has them; which row is the
         first, counted from 0."""
-        asked, source = self.forecasts, self._read([table])
+        asked, source = self.forecasts, self._whole(table)
         if source.rows < asked.patch:
             what = f"{counted(source.rows, 'row')} make no patch of {asked.patch}"
             raise RegardError(source.shown, what, f"give {asked.patch} or more")
@@ -145,6 +145,15 @@ class SeriesRun(Run):
                 f"they fill no patch of {asked.patch}")  # fmt: skip
             self.notice(f"rows at the beginning not looked at, as {why}", left)
         return asked.scale.shrunk(self._chosen(source))[left:], left
+
+    def _whole(self, table: str | Path) -> "SeriesSource":
+        """A table whose last rows are asked about: none of them may be skipped, so that is not offered."""
+        from regard.data.rows import OR_SKIP
+
+        try:
+            return self._read([table])
+        except RegardError as refusal:
+            raise RegardError(refusal.where, refusal.what, refusal.do.partition(OR_SKIP)[0], refusal.code) from None
 
     def _chosen(self, source: "SeriesSource") -> "Numbers":
         """(rows, columns), in the run's order."""

@@ -14,6 +14,9 @@ LONGEST = 64 << 20
 DEEPEST = 64
 """Brackets around a value."""
 
+OR_SKIP = ", or skip such "
+"""Before what such rows are called: the advice of everything that can skip them."""
+
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]')
 
 
@@ -33,7 +36,7 @@ class Skipped:
 class Wrong(ValueError):
     """What is wrong with a row, and what to do."""
 
-    def __init__(self, what: str, do: str = "correct the line, or skip such lines with --skip-bad") -> None:
+    def __init__(self, what: str, do: str = f"correct the line{OR_SKIP}lines with --skip-bad") -> None:
         super().__init__(what)
         self.what, self.do = what, do
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from regard.data.decode import LineEnds, TextFile
-from regard.data.rows import Skipped, Wrong
+from regard.data.rows import OR_SKIP, Skipped, Wrong
 from regard.data.table import Cell, Row, column_names, rows_of
 from regard.errors import RegardError, printable
 
@@ -23,7 +23,7 @@ MISSING = {"", "na", "n/a", "#n/a", "nan", "null", "none", "-", "?", "."}
 """What tables write where a number is missing, in small letters."""
 LARGEST = 1e100
 """The square of a larger number may be none."""
-FILL = "fill it in, or skip such rows with --skip-bad"
+FILL = f"fill it in{OR_SKIP}rows with --skip-bad"
 
 _PART = r"(?:\d{1,4}|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*)"
 _TIME = r"\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?[ap]m)?(?:z| ?[+-]\d\d:?\d\d)?"
