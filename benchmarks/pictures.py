@@ -150,7 +150,8 @@ def main() -> None:
                         print(rows[-1], file=sys.stderr, flush=True)
             ours = [row["accuracy"] for row in rows if row["run"].startswith("regard")]
             rows.append({"run": f"mean of {len(ours)}", "accuracy": statistics.mean(ours)})
-            report(f"pictures-{name}-{minutes:g}min", rows)
+            which = "" if given.seeds == [0] else f"-seeds-{'-'.join(map(str, given.seeds))}"
+            report(f"pictures-{name}-{minutes:g}min{which}", rows)
 
 
 if __name__ == "__main__":
