@@ -183,9 +183,11 @@ def test_P17_too_few_pictures_or_always_the_same(
 
 
 def test_P17_few_labelled_pictures_are_refused_too(call: Call, made: Path) -> None:
-    shutil.copytree(made / "shapes" / "val", "val")
-    refused = call("train", "val", *ASKED)
-    assert (refused.code, "at least 64" in refused.err) == (2, True)
+    shutil.copytree(made / "shapes" / "train", "few", ignore=shutil.ignore_patterns("*.jsonl"))
+    for picture in sorted(Path("few").rglob("*.png"))[::9]:
+        picture.unlink()
+    refused = call("train", "few", *ASKED)
+    assert (refused.code, "only 56 pictures can be read; give at least 64" in refused.err) == (2, True)
 
 
 @pytest.mark.parametrize(("given", "kept", "words"), [
@@ -207,6 +209,46 @@ def test_P17_a_collapse_ends_the_run_with_what_to_change(
     assert checkpoints(Path("runs/shapes"))[-1].step == 40
     lines = [json.loads(line) for line in Path("runs/shapes/log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if line["kind"] == "unsound"] == [54]
+
+
+def test_where_all_that_is_held_out_is_learnt_from_too_it_says_so(call: Call, made: Path) -> None:
+    shutil.copytree(made / "shapes" / "train", "both/train")
+    shutil.copytree(made / "shapes" / "train", "both/val")
+    done = call("train", "both", *ASKED[:1], "--steps=2", *ASKED[2:])
+    assert done.code == 0, done.err
+    for said in (done.out, call("eval", "runs/both").out):
+        assert "each of them was learnt from, too" in said
+        assert "nan" not in said
+    answer = call("eval", "runs/both", "--json").answer
+    assert answer["without_copies"] == {"knn": None, "linear": None, "examples": 0}
+    assert call("info", "runs/both").code == 0
+
+
+@pytest.mark.parametrize("task", ["classification", "distillation"])
+def test_P09_where_each_class_has_one_picture_nothing_can_be_tested(task: str, call: Call, tmp_path: Path) -> None:
+    for number, picture in enumerate(sorted(flat(tmp_path, 72).iterdir())):
+        (tmp_path / "one" / f"{number}").mkdir(parents=True)
+        shutil.move(picture, tmp_path / "one" / f"{number}" / "a.png")
+    refused = call("train", tmp_path / "one", f"--task={task}", "--steps=2")
+    assert refused.code == 2
+    assert "72 pictures in 72 classes leave none to test on; give two or more different ones" in refused.sentence
+
+
+@pytest.mark.parametrize(("given", "words"), [
+    ("--micro-batch=1", "1 picture at a time has no others from which it could be told apart; give 2 or more"),
+    ("--teacher-temperature=0.5", "0.5 was given, but it is 0.04: prototypes only measure where"),
+    ("--context=10", "10 was given, but it is 17: tokens of a picture; leave it out"),
+])  # fmt: skip
+def test_what_could_not_be_followed_is_refused(given: str, words: str, call: Call, made: Path) -> None:
+    refused = call("train", made / "shapes", *ASKED, "--patch=8", given)
+    assert refused.code == 2
+    assert words in refused.sentence
+    assert not Path("runs").exists()
+
+
+def test_64_pictures_in_all_are_enough(call: Call, tmp_path: Path) -> None:
+    done = call("train", flat(tmp_path, 66), *ASKED[:1], "--steps=2", *ASKED[2:])
+    assert done.code == 0, done.err
 
 
 def test_without_its_cache_neighbours_cannot_be_asked(made: Path, tmp_path: Path) -> None:

@@ -150,7 +150,8 @@ def teacher_text(scores: Known, what: str) -> str:
         lines = table([[printable(what), "20 nearest", "linear"], *figures], right=(1, 2), squeezed=[0])
         if "without_copies" in scores:
             fresh = scores["without_copies"]
-            lines.append(f"{fresh['knn']:.2%} of the {fresh['examples']:,} that were not learnt from, too")
+            lines.append(f"{fresh['knn']:.2%} of the {fresh['examples']:,} that were not learnt from, too"
+                         if fresh["examples"] else "each of them was learnt from, too")  # fmt: skip
         lines += wrap(
             f"classes of {scores['examples']:,} pictures, put right by their 20 nearest and by a linear classifier; "
             "nothing was learnt from labels", width()

@@ -281,6 +281,13 @@ def test_cosines_stay_exact_where_products_are_of_bfloat16() -> None:
     assert not torch.equal(found, found.bfloat16().float())
 
 
+def test_pictures_are_told_apart_in_float32_also_where_the_network_computes_in_bfloat16() -> None:
+    taught, said = (torch.nn.functional.normalize(torch.randn(crops, 16, 64), dim=-1) for crops in (2, 4))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = told_apart(taught, said)
+    torch.testing.assert_close(found, told_apart(taught, said), atol=0, rtol=0)
+
+
 def test_first_weights_depend_on_the_seed_alone() -> None:
     one, other, third = (learner(distillation(seed=seed)).model for seed in (5, 5, 6))
     torch.manual_seed(99)

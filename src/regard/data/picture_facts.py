@@ -58,6 +58,10 @@ def settle(
     equal, near = prints.groups()
     if source.held_from == "a tenth":
         parts = np.where(held_out(labels, near), HELD_OUT, TRAIN).astype(np.uint8)
+        if not (parts == HELD_OUT).any():
+            classes = f" in {len(source.classes):,} classes" if source.classes else ""
+            what = f"{len(parts):,} {things}{classes} leave none to test on"
+            raise RegardError(source.shown, what, "give two or more different ones of a class")
     copied = overlap(parts, near)
     notices = conflicts(labels, equal, names, f"{things} {TWICE}")
     if not scoring:

@@ -59,7 +59,8 @@ class Parts:
 
 
 class Distillation:
-    name, unit, loss_in = "distillation", "pictures", "nats a picture"
+    name, unit = "distillation", "pictures"
+    loss_in = f"nats a picture (sought among a step's, in validation among {QUICK})"
 
     def __init__(
         self, parts: Parts, ranks: Ranks, settings: Mapping[str, Any],

@@ -37,6 +37,8 @@ TOKENS_A_STEP = 4096
 """Of whole pictures; a step computes some three times as many, as each is seen in several crops."""
 FED = 25.0
 """Tokens of whole pictures for each number of a model: small networks learn more in minutes (docs/log.md)."""
+TEMPERATURE = 0.04
+"""Of the teacher, once it has risen."""
 SCORING = 0.25
 """What looking at a whole picture costs, of what is counted for it: no crops, and the teacher alone."""
 
@@ -51,13 +53,14 @@ class DistilledPictures:
             raise RegardError("--from", "pictures cannot go on from another model yet", "leave it out")
         height, width = choose_size(plan, source.sizes)
         decoded = source.decode(folder, height, width)
-        if (count := len(decoded.rows("train"))) < LEAST:
-            raise RegardError(source.name, f"it has {count} pictures to learn from", f"give at least {LEAST} (P17)")
+        if (there := len(decoded.labels)) < LEAST:
+            raise RegardError(source.shown, f"only {there} pictures can be read", f"give at least {LEAST}")
+        count = len(decoded.rows("train"))
         choose_patch(plan, height, width)
         plan.choose("pooling", "class", "its row of the last attention outlines what is in the picture")
         plan.choose("registers", 0, "learned tokens without pixels; models of this size do without")
         plan.choose("local_crops", 2, "beside two large ones; each costs a quarter of one")
-        plan.choose("contrast", 1.0, "pictures of a step are told apart; less, and prototypes are learnt as in DINO")
+        choose_contrast(plan)
         plan.choose("flip", "yes", "a mirrored picture shows the same things; --flip no where sides matter")
         plan.choose("prototypes", prototypes_for(count), f"{count:,} pictures")
         known = 2 * min(1.0, KNOWN / count) if decoded.classes else 0.0
@@ -107,6 +110,17 @@ def views_of(chopper: Chopper, small: int, flip: bool) -> Views:
     return Views(view(LARGE_SIDE, LARGE), view(SMALL_SIDE, SMALL), small)
 
 
+def choose_contrast(plan: Plan) -> None:
+    """Raises RegardError for what would leave nothing to learn from."""
+    contrast = plan.choose("contrast", 1.0, "pictures of a step are told apart; less, and prototypes are learnt, too")
+    for name in ("batch", "micro_batch"):
+        if contrast and plan.known(name) == 1:
+            what = "1 picture at a time has no others from which it could be told apart"
+            raise RegardError(f"--{name.replace('_', '-')}", what, "give 2 or more, or --contrast 0")
+    if contrast == 1:
+        plan.fix("teacher_temperature", TEMPERATURE, "prototypes only measure where pictures are told apart alone")
+
+
 def prototypes_for(pictures: int) -> int:
     """As lightly-train chooses: more pictures fall into more groups."""
     return next((k for limit, k in ((20_000, 1024), (50_000, 2048)) if pictures < limit), 4096)
@@ -124,7 +138,8 @@ def _choose_rest(train: int, plan: Plan, steps: float, seen: float) -> None:
     plan.choose("dropout", 0.0, often)
     plan.choose("weight_decay", 0.1, often)
     warm_up = int(plan.choose("warm_up", max(1, min(200, int(steps * 0.03))), "the prototypes rest meanwhile"))
-    plan.choose("teacher_temperature", 0.04, "the student's is 0.1")
+    if plan["contrast"] < 1:
+        plan.choose("teacher_temperature", TEMPERATURE, "the student's is 0.1")
     plan.choose("temperature_warm_up", max(warm_up, int(steps * 0.4)), "two fifths of the steps")
     decay = round(min(0.996, max(0.9, 1 - 40 / max(steps, 1.0))), 4)
     plan.choose("average", decay, f"the teacher follows over {1 / (1 - decay):,.0f} of {steps:,.0f} steps, then rests")

@@ -31,6 +31,6 @@ def put_right(known: Known, asked: Known, classes: int) -> Right:
     return {"knn": nearest == asked.labels, "linear": linear == asked.labels}
 
 
-def shares(right: Right, counted: npt.NDArray[np.bool_] | slice = slice(None)) -> dict[str, float]:
-    """Which part of those that are counted was put right, 0 to 1."""
-    return {name: float(found[counted].mean()) for name, found in right.items()}
+def shares(right: Right, counted: npt.NDArray[np.bool_] | slice = slice(None)) -> dict[str, float | None]:
+    """Which part of those that are counted was put right, 0 to 1; None where none are."""
+    return {name: float(found[counted].mean()) if len(found[counted]) else None for name, found in right.items()}

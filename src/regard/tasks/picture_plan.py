@@ -149,7 +149,7 @@ class Prepared:
     def choose(self, plan: Plan, budget: Budget, probe: Probe) -> tuple[dict[str, Any], float]:
         """The sizes and the rest; returns the model's configuration, and the seconds that the end is going to take."""
         chopper = self.chop(self.decoded, plan.settings)
-        plan.choose("context", chopper.n, f"tokens of a {self.things.removesuffix('s')}")
+        plan.fix("context", chopper.n, f"tokens of a {self.things.removesuffix('s')}")
         self.kept |= {"chopper": chopper.to_json(), "classes": list(self.decoded.classes)}
         counts = {part: len(self.decoded.rows(part)) for part in ("train", "held_out")}
         self.kept["counts"] = {self.things: sum(counts.values()), **counts}

@@ -55,5 +55,5 @@ def smaller(pictures: Pixels, numbers: int) -> npt.NDArray[np.float32]:
         side += 1
     rows, columns = height // side, width // side
     squares = pictures[:, : rows * side, : columns * side].reshape(count, rows, side, columns, side, channels)
-    means: npt.NDArray[np.float32] = squares.mean(axis=(2, 4), dtype=np.float32).reshape(count, -1) / np.float32(255)
-    return means
+    means: npt.NDArray[np.float32] = squares.mean(axis=(2, 4), dtype=np.float32) / np.float32(255)
+    return means.reshape(count, rows * columns * channels)
