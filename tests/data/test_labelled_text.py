@@ -94,7 +94,12 @@ def test_what_is_asked_decides_between_labels_and_a_corpus(tmp_path: Path) -> No
     alone.write_text("".join(json.dumps({"text": text}) + "\n" for text, _ in rows()))
     assert isinstance(open_source([str(alone)]), TextSource)
     root = folders(tmp_path / "z", rows())
-    assert isinstance(open_source([str(root)]), TextSource)
+    unasked = open_source([str(root)])
+    assert isinstance(unasked, TextSource)
+    assert [(one.count, one.places) for one in unasked.notices if "--task classification" in one.what] == [
+        (3, ("de", "en", "fr"))]  # fmt: skip
+    assert not any("--task" in one.what for one in open_source([str(root)], task="language").notices)
+    assert not any("--task" in one.what for one in open_source([str(root / "de")]).notices)
     source = opened(root, task="classification")
     assert source.classes == ("de", "en", "fr")
     assert sorted(texts(source)) == sorted(text for text, _ in rows())

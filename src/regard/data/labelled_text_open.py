@@ -1,5 +1,6 @@
 """From files to texts with labels and parts: the rows of tables, or .txt files in a folder for each class."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
@@ -46,6 +47,16 @@ def _is_labelled(entry: Entry, reading: Reading) -> bool:
     except (OSError, RegardError):
         return False
     return has_columns(entry.name, beginning, (reading.text_key, LABEL))
+
+
+def could_be_classes(entries: Sequence[Entry]) -> list[Notice]:
+    """Said where a folder's texts, which are read as one to go on with, lie as those of classes do."""
+    folders = Counter(PurePath(entry.name).parts[0] for entry in entries)
+    inside = all(len(PurePath(entry.name).parts) > 1 and entry.name.lower().endswith(".txt") for entry in entries)
+    if not inside or len(folders) < 2 or min(folders.values()) < 2:
+        return []
+    what = "folders of .txt taken as one text to go on with; --task classification learns which one a text is from"
+    return [Notice(what, len(folders), tuple(list(folders)[:5]))]
 
 
 def open_labelled_texts(roots: Sequence[Root], reading: Reading, asked: Asked) -> LabelledTextSource:

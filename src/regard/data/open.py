@@ -25,7 +25,7 @@ from typing import BinaryIO
 
 from regard.data.decode import Entry
 from regard.data.labelled_text import LabelledTextSource
-from regard.data.labelled_text_open import WANTED, are_tables, open_labelled_texts
+from regard.data.labelled_text_open import WANTED, are_tables, could_be_classes, open_labelled_texts
 from regard.data.picture_open import Asked, Root, open_pictures
 from regard.data.picture_vote import picture_kind
 from regard.data.pictures import PictureSource
@@ -92,6 +92,7 @@ def open_source(
                 if isinstance(series, SeriesSource):
                     return series
                 opening.notices += series
+                opening.notices += could_be_classes(walk.entries) if task is None and not scoring else []
         elif task == CLASSIFICATION:
             raise RegardError(shown, "what comes in a stream has no labels", WANTED)
         elif task == FORECASTING:

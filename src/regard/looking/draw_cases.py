@@ -17,6 +17,8 @@ ABREAST = 6
 GAP = 16
 HIGHEST = 128
 """Pixels of a picture, downwards."""
+LONGEST = 4096
+"""Letters of a name, of which the end is drawn."""
 LINES = 2
 """Of a text, at most."""
 Array = np.ndarray[Any, Any]
@@ -67,19 +69,20 @@ def _size(pixels: Array, room: float) -> tuple[int, int]:
 def _picture(case: Case, pixels: Array, x: float, y: int, most: int, room: float) -> list[Item]:
     wide, high = _size(pixels, room)
     left, top = round(x), y + most - high
-    items: list[Item] = [Pixels(left, top, wide, high, pixels, shown(case.name, 200)),
+    items: list[Item] = [Pixels(left, top, wide, high, pixels, shown(case.name, LONGEST)),
                          Box(left - 1, top - 1, wide + 2, high + 2, None, FAINT)]  # fmt: skip
     said = (f"is {shown(case.true)}", 13, INK), (f"said {shown(case.said)}", 13, _colour(case))
     told = [(words, 11, QUIET) for words in (f"probability {case.probability:.4f}", f"{case.nats:.4f} nats")]
     for line, (text, size, colour) in enumerate((*said, *told)):
         items.append(Text(left, y + most + 17 * (line + 1), within(text, size, room), size, colour))
-    name = ending(shown(case.name, 200), 11, room)
+    name = ending(shown(case.name, LONGEST), 11, room)
     items.append(Text(left, y + most + 17 * 5, name, 11, QUIET))
     return items
 
 
 def _text(case: Case, text: str, width: int, y: float) -> Placed:
-    known = f"probability {case.probability:.4f}, {case.nats:.4f} nats, {shown(case.name, 60)}"
+    name = ending(shown(case.name, LONGEST), 11, width / 3)
+    known = f"probability {case.probability:.4f}, {case.nats:.4f} nats, {name}"
     true, said = f"is {shown(case.true, 30)}", f"said {shown(case.said, 30)}"
     x = MARGIN + text_width(true, 13) + 14
     items: list[Item] = [Text(MARGIN, y, true, 13, INK), Text(x, y, said, 13, _colour(case)),
