@@ -55,7 +55,7 @@ def could_be_classes(entries: Sequence[Entry]) -> list[Notice]:
     inside = all(len(PurePath(entry.name).parts) > 1 and entry.name.lower().endswith(".txt") for entry in entries)
     if not inside or len(folders) < 2 or min(folders.values()) < 2:
         return []
-    what = "folders of .txt taken as one text to go on with; --task classification learns which one a text is from"
+    what = "folders of .txt as one text; as classes with --task classification"
     return [Notice(what, len(folders), tuple(list(folders)[:5]))]
 
 
