@@ -92,7 +92,8 @@ def open_source(
                 if isinstance(series, SeriesSource):
                     return series
                 opening.notices += series
-                opening.notices += could_be_classes(walk.entries) if task is None and not scoring else []
+            if task is None and not scoring:
+                opening.notices += could_be_classes(walk.entries)
         elif task == CLASSIFICATION:
             raise RegardError(shown, "what comes in a stream has no labels", WANTED)
         elif task == FORECASTING:
