@@ -3,26 +3,21 @@
 import pytest
 
 from regard import words
-
-
-def test_columns_count_what_a_terminal_shows() -> None:
-    assert words.columns("abc") == 3
-    assert words.columns("漢字") == 4
-    assert words.columns("e\u0301") == 1
+from regard.columns import columns
 
 
 @pytest.mark.parametrize("text", ["", "short", "a text that is too long", "漢字漢字漢字", "a漢字漢字漢字"])
 def test_fitted_is_exactly_as_wide_as_asked(text: str) -> None:
     for size in (6, 7):
         for right in (False, True):
-            assert words.columns(words.fitted(text, size, right)) == size
+            assert columns(words.fitted(text, size, right)) == size
 
 
 def test_a_table_keeps_within_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     rows = [["name", "what", "number"], ["x" * 50, "y" * 40, "1,234"]]
     lines = words.table(rows, right=(2,), squeezed=(1, 0))
-    assert all(words.columns(line) <= 60 for line in lines)
+    assert all(columns(line) <= 60 for line in lines)
     assert lines[1].endswith("1,234")
     assert lines[0].endswith("number")
 

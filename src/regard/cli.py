@@ -13,6 +13,7 @@ import click
 
 from regard import __version__, words
 from regard.answering import name_as_typed, responder, said_of, unanswered
+from regard.columns import on_terminal
 from regard.ending import refusals
 from regard.errors import RegardError, printable
 from regard.opening import SENTENCE, check_tour, open_page, port_of
@@ -28,7 +29,7 @@ from regard.options import (
     setting_option,
     settings_options,
 )
-from regard.streams import answer, asked_lines, on_terminal, prepare, say, tell, utf8
+from regard.streams import answer, asked_lines, prepare, say, tell, utf8
 from regard.training.settings import MINUTES, STEPS
 
 BEGAN = time.monotonic()

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, TextIO
 
+from regard.columns import broken, on_terminal
 from regard.errors import RegardError, printable
 
 
@@ -19,13 +20,6 @@ def prepare(dies_of_closed_pipe: bool) -> None:
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     if dies_of_closed_pipe and hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-
-
-def on_terminal(stream: TextIO | None) -> bool:
-    try:
-        return stream is not None and stream.isatty()
-    except ValueError:  # it was closed
-        return False
 
 
 def say(text: str) -> None:
@@ -66,7 +60,8 @@ def tell(sentence: str, apart: bool = False) -> None:
     if sys.stderr is None:
         return
     try:
-        sys.stderr.write("\n" * (apart and on_terminal(sys.stderr)) + f"regard: {sentence}\n")
+        above = "\n" * (apart and on_terminal(sys.stderr))
+        sys.stderr.write(above + broken(f"regard: {sentence}", sys.stderr) + "\n")
         sys.stderr.flush()
     except (OSError, ValueError):
         _silence(sys.stderr)

@@ -4,24 +4,17 @@ import csv
 import io
 import math
 import shlex
-import shutil
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
+from regard.columns import columns, cut, width
 from regard.errors import counted, printable
 from regard.overview import THINGS
 
 Known = Mapping[str, Any]
 """What `info` knows of a run."""
-WIDEST = 120
-"""Columns that are used at most, however wide the terminal is: long lines are hard to read."""
-
-
-def width() -> int:
-    return min(shutil.get_terminal_size((80, 24)).columns, WIDEST)
 
 
 def table(rows: Sequence[Sequence[str]], right: Iterable[int] = (), squeezed: Iterable[int] = ()) -> list[str]:
@@ -39,17 +32,9 @@ def table(rows: Sequence[Sequence[str]], right: Iterable[int] = (), squeezed: It
     return lines
 
 
-def columns(text: str) -> int:
-    """That the text takes on a terminal: signs of Chinese, Japanese and Korean take two."""
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
-
-
 def fitted(text: str, size: int, right: bool = False) -> str:
     """The text cut, with an ellipsis, and filled to so many columns."""
-    if columns(text) > size:
-        while columns(text) > size - 1:
-            text = text[:-1]
-        text += "…"
+    text = cut(text, size)
     blank = " " * (size - columns(text))
     return blank + text if right else text + blank
 
@@ -119,7 +104,7 @@ def _mistakes(scores: Known) -> list[str]:
              for one in scores.get("most_wrong", ()) if one["true"] != one["said"]]  # fmt: skip
     lines = wrap(f"most often taken for another: {', '.join(pairs)}", width()) if pairs else []
     told = f"most wrong: {'; '.join(cases[:SHOWN_MISTAKES])}"
-    return [*lines, *(wrap(told, width()) if cases else [])]
+    return [*lines, *(wrap(told, width(), break_on_hyphens=False) if cases else [])]
 
 
 def _named(case: Known) -> str:
@@ -340,7 +325,7 @@ def look_text(recording: Any, head: tuple[int, int] | None, file: str | None, pr
 def strongest_text(recording: Any) -> str:
     """Which heads are the strongest in what: by each measure of looking/measures.py."""
     heads = recording.measures()
-    lines = [fitted(f"{counted(recording.n, 'token')}: {' '.join(recording.tokens.labels)}", width()).rstrip(), ""]
+    lines = [cut(f"{counted(recording.n, 'token')}: {' '.join(recording.tokens.labels)}", width()), ""]
     few = " ?" if heads and heads[0].few and not recording.is_picture else ""
     rows, wide = [], max(len(head_name(one, recording)) for one in heads)
     for name, key, lowest, meaning in MEASURES:

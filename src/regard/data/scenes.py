@@ -19,6 +19,7 @@ from typing import NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from regard.columns import broken
 from regard.data import scene_folder
 from regard.data.scene_paint import COLOURS, LEGIBLE, TEXTURES, Floats, background, coat, tint
 from regard.data.scene_shapes import SHAPES, Figure, centres
@@ -234,13 +235,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             given.folder, given.count, lambda index: scene(given.seed, index, given.height, given.width)
         )
     except RegardError as refusal:
-        print(f"regard: {refusal}", file=sys.stderr)
+        print(broken(f"regard: {refusal}", sys.stderr), file=sys.stderr)
         return refusal.code
     except KeyboardInterrupt:  # what was begun is removed; the shell learns why it ended
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
         return 130
-    print(said)
+    print(broken(said, sys.stdout))
     return 0
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from regard import files
+from regard.columns import broken
 from regard.errors import RegardError
 
 COLUMNS = ("load", "heat")
@@ -91,9 +92,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise RegardError("--rows and --seed", what, f"give 1 to {MOST:,} rows, and a seed from 0 on")
         files.write(Path(given.file), table_of(waves(given.rows, given.seed)).encode())
     except RegardError as refusal:
-        print(f"regard: {refusal}", file=sys.stderr)
+        print(broken(f"regard: {refusal}", sys.stderr), file=sys.stderr)
         return refusal.code
-    print(f"{given.file}: {given.rows:,} hours of {' and '.join(COLUMNS)}, seasons of {DAY} and {WEEK} hours")
+    said = f"{given.file}: {given.rows:,} hours of {' and '.join(COLUMNS)}, seasons of {DAY} and {WEEK} hours"
+    print(broken(said, sys.stdout))
     return 0
 
 

@@ -4,11 +4,11 @@ import os
 import shutil
 import sys
 import time
-import unicodedata
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+from regard.columns import broken, cut, on_terminal
 from regard.errors import Notice, RegardError, printable
 from regard.files import Log
 from regard.training.loop import Step
@@ -24,13 +24,13 @@ class Terminal:
         self.stream = stream if stream is not None else sys.stderr
         self.quiet = quiet or self.stream is None
         plain = os.environ.get("TERM") == "dumb" or bool(os.environ.get("NO_COLOR"))
-        moving = not self.quiet and not plain and _is_terminal(self.stream)
+        moving = not self.quiet and not plain and on_terminal(self.stream)
         self.width = shutil.get_terminal_size((80, 24)).columns if moving else None
         self._shown = 0.0
         self._moving = False
 
     def line(self, text: str = "") -> None:
-        self._write(("\r\x1b[2K" if self._moving else "") + text + "\n")
+        self._write(("\r\x1b[2K" if self._moving else "") + broken(text, self.stream) + "\n")
         self._moving = False
 
     def status(self, text: str) -> None:
@@ -63,23 +63,6 @@ class Terminal:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.stream.fileno())
             os.close(nowhere)
-
-
-def _is_terminal(stream: TextIO) -> bool:
-    try:
-        return stream.isatty()
-    except ValueError:
-        return False
-
-
-def fitted(text: str, columns: int) -> str:
-    """As much of the text as has room; a Chinese character takes two columns."""
-    used = 0
-    for place, character in enumerate(text):
-        used += 2 if unicodedata.east_asian_width(character) in "WF" else 1
-        if used > columns:
-            return text[:place]
-    return text
 
 
 def clock_time(seconds: float) -> str:
@@ -146,11 +129,11 @@ class Report:
                       **figures})  # fmt: skip
         if self.board is not None:
             self.board.add_scalar("loss/validation", validation, step)
-        self.terminal.line(fitted(self._line(step, left), 79))
+        self.terminal.line(cut(self._line(step, left), 79))
 
     def sample(self, step: int, text: str) -> None:
         self._append({"kind": "sample", "step": step, "text": text})
-        self.terminal.line(fitted("  it says: " + printable(text.replace("\n", " / ")), 79))
+        self.terminal.line(cut("  it says: " + printable(text.replace("\n", " / ")), 79))
 
     def event(self, kind: str, **facts: Any) -> None:
         self._append({"kind": kind, **facts})
