@@ -74,6 +74,7 @@ def test_C1_what_is_typed_wrongly_is_refused(typed: str, call: Call, run: Path, 
     (tmp_path / "text.txt").write_text(TEXT * 40)
     done = call(*(str(run) if word == "RUN" else word.strip("'") for word in typed.split(" ")))
     assert done.code == 2
+    assert not done.sentence.startswith("regard")  # which the line begins with
     for part in TYPED[typed]:
         assert part in done.sentence
     assert os.listdir(tmp_path) == ["text.txt"]

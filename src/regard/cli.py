@@ -244,7 +244,7 @@ def check_look(saved: bool, text: str | None, run: str | None, save: str | None,
     if saved and text is not None:
         raise RegardError("TEXT", "a saved recording has its own text", "leave it out")
     if not saved and text is None and not page:
-        raise RegardError("regard look", "TEXT is missing", "give the text to look at, in quotes, or a picture")
+        raise RegardError("look", "TEXT is missing", "give the text to look at, in quotes, or a picture")
     if not saved and run is not None:
         raise RegardError("--run", "the run is named already", "leave it out; it goes with a saved recording, x.regard")
     if overwrite and save is None:

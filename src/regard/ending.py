@@ -79,7 +79,7 @@ def refusal_of_usage(error: click.ClickException) -> RegardError:
     """click's complaint about the command as where, what, do."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "regard"
-    see = f"see `{command} --help`"
+    see, where = f"see `{command} --help`", command.removeprefix("regard ")  # the program's name begins the line
     if isinstance(error, click.NoSuchOption):
         known = [name for param in context.command.params for name in param.opts] if context is not None else []
         near = [name for name in known if name.startswith(error.option_name[:3]) and error.option_name in name]
@@ -87,9 +87,9 @@ def refusal_of_usage(error: click.ClickException) -> RegardError:
         do = f"did you mean {near[0]}?" if near else f"{see}; before a name that begins with - put --"
         return RegardError(error.option_name, f"there is no such option of `{command}`", do)
     if isinstance(error, click.MissingParameter) and error.param is not None:
-        return RegardError(command, f"{error.param.human_readable_name} is missing", see)
+        return RegardError(where, f"{error.param.human_readable_name} is missing", see)
     if isinstance(error, click.BadParameter) and error.param is not None:
         return RegardError(max(error.param.opts, key=len), error.message.rstrip("."), see)
     if isinstance(error, click.BadOptionUsage):
         return RegardError(error.option_name, error.message.rstrip("."), see)
-    return RegardError(command, error.format_message().rstrip(".").replace("\n", " "), see)
+    return RegardError(where, error.format_message().rstrip(".").replace("\n", " "), see)
