@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from regard.decoding.sample import LanguageDecoder, Sampling, generate
 from regard.model.sequence import Sequence
 from regard.tasks.language import Language, Windows, nats_of_windows
 
@@ -176,6 +177,16 @@ def test_a_sample_is_text_and_always_the_same() -> None:
     task, model = language(held_out=TOKENS)
     assert task.sample(model) == task.sample(model)
     assert isinstance(task.sample(model), str)
+
+
+def test_a_sample_says_whether_it_was_cut() -> None:
+    ended = set()
+    for seed in range(8):
+        task, model = language(seed=seed)
+        tokens = list(generate(LanguageDecoder(model), [0], Sampling(tokens=60, temperature=0.8, seed=seed), end=0))
+        ended.add(len(tokens) < 60)
+        assert task.sample(model).endswith("…") == (len(tokens) == 60)
+    assert ended == {True, False}
 
 
 def test_the_first_weights_depend_on_the_seed_alone() -> None:

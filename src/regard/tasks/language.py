@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from regard import files
 from regard.data.text import TextSource
-from regard.decoding.sample import LanguageDecoder, Sampling, speak
+from regard.decoding.sample import LanguageDecoder, Nats, Sampling, speak
 from regard.errors import Notice, RegardError
 from regard.model.config import AttentionConfig, FeedForwardConfig, TransformerConfig
 from regard.model.sequence import Sequence
@@ -207,10 +207,13 @@ class Language(TransformerTask):
         return nats_of_windows(self, model, self.monitored, self.context) / (len(self.monitored) - 1)
 
     def sample(self, model: Transformer) -> str:
-        """A line or two that the model says from nothing, always with the same random numbers."""
+        """A line or two that the model says from nothing, always with the same random numbers; an ellipsis where it was
+        not at its end."""
         start = self.tokenizer.document if self.tokenizer.document is not None else 0
         sampling = Sampling(tokens=SAMPLE, temperature=0.8, seed=self.seed)
-        return "".join(text for _, text in speak(LanguageDecoder(model), self.tokenizer, [start], sampling))
+        nats: Nats = {}
+        said = "".join(text for _, text in speak(LanguageDecoder(model), self.tokenizer, [start], sampling, nats))
+        return said + "…" * (len(nats.get(0, ())) == SAMPLE)
 
 
 @dataclass
