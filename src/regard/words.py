@@ -12,6 +12,7 @@ from typing import Any
 from regard.columns import columns, cut, width
 from regard.errors import counted, printable
 from regard.overview import THINGS
+from regard.worth import unbeaten
 
 Known = Mapping[str, Any]
 """What `info` knows of a run."""
@@ -62,12 +63,18 @@ def plan_text(choices: Sequence[Known]) -> str:
 
 
 def scores_text(scores: Known, what: str = "held-out part") -> str:
-    """The run's figures on `what`, then those of the dumb answers."""
-    if "teacher" in scores:
-        return teacher_text(scores, what)
-    if "mae" in scores:
-        return errors_text(scores, what)
-    return (accuracy_text if "accuracy" in scores else nats_text)(scores, what)
+    """The run's figures on `what`, then those of the dumb answers, and which of these it does not beat."""
+    kinds = {"teacher": teacher_text, "mae": errors_text, "accuracy": accuracy_text}
+    told = next((text for key, text in kinds.items() if key in scores), nats_text)
+    return "\n".join([told(scores, what), *worth_lines(scores)])
+
+
+def worth_lines(scores: Known) -> list[str]:
+    """Of a run that is no better than an answer beside it: that this is so, and what may help."""
+    names, figure = unbeaten(scores)
+    named = " and ".join(name.replace("_", " ") for name in names)
+    text = f"no better than {named} by {figure}: train it for more minutes, or on more examples"
+    return wrap(text, width()) if names else []
 
 
 SHOWN_CLASSES = 12

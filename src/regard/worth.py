@@ -1,0 +1,34 @@
+"""Whether a run is better than the answers that stand beside it: one rule for every task."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Figure(NamedTuple):
+    """By which runs of a task are compared with the answers beside."""
+
+    key: str
+    """Of the scores."""
+    name: str
+    """As the table of scores has it."""
+    sign: int
+    """1 where more is better, -1 where less is."""
+
+
+FIGURES = (
+    Figure("accuracy", "accuracy", 1),
+    Figure("knn", "20 nearest", 1),
+    Figure("mae", "mean error", -1),
+    Figure("nats_per_token", "nats/token", -1),
+)
+"""A task's scores have one of them."""
+
+
+def unbeaten(scores: Mapping[str, Any]) -> tuple[list[str], str]:
+    """The answers beside that the run is no better than, and by which figure."""
+    figure = next((one for one in FIGURES if one.key in scores), None)
+    if figure is None:
+        return [], ""
+    key, sign = figure.key, figure.sign
+    names = [name for name, one in scores["baselines"].items() if sign * scores[key] <= sign * one[key]]
+    return names, figure.name
