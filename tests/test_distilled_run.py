@@ -14,6 +14,7 @@ from regard.data.scenes import main as scenes
 from regard.distilled_run import DistilledRun
 from regard.errors import RegardError
 from regard.files import checkpoints
+from regard.looking.drawing import Marks, Text
 from regard.tasks import distiller
 from regard.tasks.pictures import Chopper
 
@@ -126,6 +127,55 @@ def test_a_picture_has_the_classes_of_its_neighbours(call: Call, run: DistilledR
     assert "it is for a run that goes on with texts" in refused
 
 
+def test_its_layers_are_drawn_with_the_scores_and_the_classes_as_colours(run: DistilledRun) -> None:
+    report, held_out = run.report(), run.task.held_out
+    assert report.scores == run.evaluate()
+    assert report.layers is not None
+    assert report.layers.learnt == 64
+    kept: list[np.ndarray] = []
+
+    class Listening:
+        def stream(self, layer: int, place: str, x: torch.Tensor) -> None:
+            if place == "in":
+                kept.append(x.mean(dim=1).double().numpy())
+
+        def __call__(self, *_: object, **__: object) -> None: ...
+
+    run.model(held_out.plain(0, 8, torch.device("cpu"))[0], record=Listening())
+    assert len(kept) == len(report.layers.plots) == 2
+    for vectors, plot in zip(kept, report.layers.plots, strict=True):
+        _, sizes, _ = np.linalg.svd(vectors - vectors.mean(axis=0))
+        np.testing.assert_allclose(np.linalg.norm(plot.places, axis=0), sizes[:2], rtol=1e-4)
+    drawing = report.drawing()
+    told = [item.text for item in drawing.items if isinstance(item, Text)]
+    for name in ("untrained", "pixels", "this run"):
+        assert name in told
+    assert f"{report.scores['knn']:.2%}" in told
+    marks = [item for item in drawing.items if isinstance(item, Marks)]
+    assert {mark.title for mark in marks} == set(run.classes)
+    assert sum(len(mark.places) for mark in marks) == 8 + 2 * 8  # what they mean, then two layers
+    tables = {table.title: table for table in report.tables()}
+    assert [row[0] for row in tables["Scores"].rows] == ["this run", "untrained", "pixels"]
+    assert tables["Scores"].rows[0][1:] == (report.scores["knn"], report.scores["linear"])
+    assert [row[1] for row in tables["Layers"].rows] == [plot.right for plot in report.layers.plots]
+
+
+@pytest.mark.parametrize("ending", ["svg", "png", "html"])
+def test_eval_saves_the_layers_of_what_learnt_without_labels(call: Call, made: Path, ending: str) -> None:
+    done = call("eval", made / "runs" / "shapes", "--save", f"a.{ending}")
+    assert (done.code, f"wrote a.{ending}" in done.out) == (0, True)
+    answer = call("eval", made / "runs" / "shapes", made / "shapes" / "test", "--save", f"b.{ending}", "--json").answer
+    assert answer["files"] == [f"b.{ending}"]
+    assert answer["examples"] == 8
+    assert Path(f"b.{ending}").stat().st_size > 1000
+
+
+def test_single_cases_are_refused_in_words_about_cases(run: DistilledRun) -> None:
+    with pytest.raises(RegardError, match="it did not learn classes, so there are no most wrong") as refused:
+        run.cases()
+    assert "--save" not in str(refused.value)
+
+
 def test_it_is_looked_at_as_any_run_on_pictures(run: DistilledRun, made: Path) -> None:
     recording = run.look(next((made / "shapes" / "train").glob("*/*.png")))
     assert recording.tokens.labels[0] == "class"
@@ -167,8 +217,12 @@ def test_pictures_without_labels_are_told_of_it_and_learnt(call: Call, tmp_path:
     assert "its teacher: entropy" in call("eval", "runs/photos").out
     assert "knows no classes" in call("predict", "runs/photos", photos / "1.png").sentence
     assert "no labels to score others by" in call("eval", "runs/photos", photos).sentence
+    assert call("eval", "runs/photos", "--save", "layers.html").code == 0
+    assert "nearest mean" not in Path("layers.html").read_text().partition("<details>")[0]
     found = regard.load("runs/photos")
     assert isinstance(found, DistilledRun)
+    marks = [item for item in found.report().drawing().items if isinstance(item, Marks)]
+    assert {(mark.title, mark.fill) for mark in marks} == {("pictures", marks[0].fill)}
     assert found.features(photos / "1.png").shape == (32,)
 
 

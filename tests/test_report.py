@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -17,7 +18,8 @@ from regard.data.picture_cache import open_decoded
 from regard.errors import RegardError
 from regard.looking.drawing import Marks, Pixels, Text
 from regard.picture_run import PictureRun
-from regard.report import origin
+from regard.sheets import origin
+from regard.tasks.cases import Cases
 
 from .conftest import Call
 
@@ -65,17 +67,18 @@ def test_cases_are_the_models_own_answers_about_the_held_out_pictures(photos: Pi
         tokens = photos.chopper(own.pictures[rows])
         shares = photos.chopper.pool(photos.model(tokens), tokens).double().softmax(dim=-1).numpy()
     nats = -np.log(shares[np.arange(15), own.labels[rows]])
-    cases = photos.cases(count=5)
-    assert [case.number for case in cases.wrong] == np.argsort(-nats)[:5].tolist()
-    assert [case.number for case in cases.right] == np.argsort(nats)[:5].tolist()
+    cases, wrong = photos.cases(count=5), shares.argmax(axis=1) != own.labels[rows]
+    assert [case.number for case in cases.wrong] == [k for k in np.argsort(-nats).tolist() if wrong[k]]
+    assert [case.number for case in cases.right] == [k for k in np.argsort(nats).tolist() if not wrong[k]][:5]
     for case in (*cases.wrong, *cases.right):
         assert case.nats == pytest.approx(nats[case.number], abs=1e-5)
         assert case.said == photos.classes[shares[case.number].argmax()]
         assert case.probability == pytest.approx(shares[case.number].max(), abs=1e-5)
         assert case.true == photos.classes[own.labels[rows[case.number]]]
-    assert {case.true for case in cases.wrong[:3]} == set(COLOURS)  # those that lie under a wrong class
-    assert all(case.said != case.true for case in cases.wrong[:3])
-    assert {case.name for case in cases.wrong[:3]} == {f"val/{colour}/0.png" for colour in COLOURS}
+    assert {case.true for case in cases.wrong} == set(COLOURS)  # those that lie under a wrong class
+    assert len(cases.wrong) == 3
+    assert all(case.said != case.true for case in cases.wrong)
+    assert {case.name for case in cases.wrong} == {f"val/{colour}/0.png" for colour in COLOURS}
 
 
 def test_eval_names_what_was_confused_and_the_most_wrong_within_80_columns(call: Call, made: Path) -> None:
@@ -85,7 +88,7 @@ def test_eval_names_what_was_confused_and_the_most_wrong_within_80_columns(call:
     assert re.search(r"most wrong: val/\w+/0\.png is \w+, said \w+ 0\.\d\d; ", flat)
     assert max(map(len, said.splitlines())) <= 80
     answer = call("eval", made / "runs" / "photos", "--json").answer
-    assert len(answer["most_wrong"]) == len(answer["most_right"]) == 12
+    assert (len(answer["most_wrong"]), len(answer["most_right"])) == (3, 12)
     assert answer["most_wrong"][0].keys() == {"number", "name", "true", "said", "probability", "nats"}
     assert answer["confused"][0] == {"true": "blue", "said": "red", "count": 1, "of": 5}
 
@@ -97,13 +100,14 @@ def test_the_sheet_of_pictures_shows_each_case_as_the_model_was_given_it(photos:
     rows = own.rows("held_out")
     drawn = [item for item in drawing.items if isinstance(item, Pixels)]
     cases = [*report.cases.wrong, *report.cases.right]
-    assert len(drawn) == len(cases) == 24
+    assert len(drawn) == len(cases) == 3 + 12
     for item, case in zip(drawn, cases, strict=True):
         assert item.title == case.name == own.names.of(rows[case.number])
         assert np.array_equal(item.pixels, own.pictures[rows[case.number]])
     told = " ".join(item.text for item in drawing.items if isinstance(item, Text))
-    for words in ("80.00% of 15 pictures right", "majority", "33.33%", "linear", "blue as red: 1 of 5",
-                  "layer 2", "nearest mean right", "60 training examples", "seed "):  # fmt: skip
+    for words in ("80.00% of 15 pictures right", "Most wrong: 3 of 3 mistakes", "12 of 12 right answers", "majority",
+                  "33.33%", "linear", "blue as red: 1 of 5", "layer 2", "nearest mean right",
+                  "60 training examples", "seed "):  # fmt: skip
         assert words in told
     assert sum(len(item.places) for item in drawing.items if isinstance(item, Marks)) == 3 * 15 + 3
     last = max(item.y for item in drawing.items if isinstance(item, Text))
@@ -170,6 +174,9 @@ def test_the_sheet_of_texts_shows_the_texts_themselves(made: Path) -> None:
     for case, text in zip(report.cases.wrong, report.contents[0], strict=True):
         assert str(text).split()[0] == {"cats": "purr", "dogs": "bark"}[case.true]
         assert str(text) in told
+    nothing = replace(report, cases=Cases([], [])).drawing()
+    told = [item.text for item in nothing.items if isinstance(item, Text)]
+    assert {"Most wrong: none", "Most right: none"} <= set(told)
 
 
 def test_what_cannot_be_drawn_is_refused_in_one_sentence(call: Call, made: Path, run: Path, tmp_path: Path) -> None:
@@ -180,7 +187,7 @@ def test_what_cannot_be_drawn_is_refused_in_one_sentence(call: Call, made: Path,
     assert "a.svg" in call("eval", made / "runs" / "photos", "--save", "a.svg").sentence
     assert (tmp_path / "a.svg").read_text() == "mine"
     assert call("eval", made / "runs" / "photos", "--save", "a.svg", "--overwrite").code == 0
-    with pytest.raises(RegardError, match="it names no classes"):
+    with pytest.raises(RegardError, match="there are no most wrong or most right examples"):
         regard.load(run).cases()
     with pytest.raises(RegardError, match="count: 0 are none"):
         regard.load(made / "runs" / "photos").cases(count=0)

@@ -254,8 +254,9 @@ def check_look(saved: bool, text: str | None, run: str | None, save: str | None,
 @app.command("eval", cls=Verb, short_help="Score a run on its held-out part or on other files.")
 @argument("run")
 @argument("paths", nargs=-1)
-@option("--save", metavar="FILE", help="Of a run with classes, as x.html, x.svg or x.png: which was taken for which, "
-        "the most wrong and most right examples, and how each layer tells classes apart.")  # fmt: skip
+@option("--save", metavar="FILE", help="Of a run on pictures, sounds or labelled texts, as x.html, x.svg or x.png: "
+        "which class was taken for which, the most wrong and most right examples, and what each layer makes of them; "
+        "of pictures without labels the layers.")  # fmt: skip
 @overwriting
 @reading
 @as_json
@@ -279,7 +280,7 @@ def evaluate(
     from regard.trained import called
 
     if save is not None:
-        from regard.report import check_ending
+        from regard.sheets import check_ending
 
         check_ending(save)
         check_new(save, overwrite)

@@ -3,12 +3,12 @@
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from regard import files
 from regard.errors import RegardError
 from regard.picture_run import PictureRun
-from regard.trained import Run, check_torch
+from regard.trained import called, check_torch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from regard.data.picture_cache import Decoded
-    from regard.report import Report
+    from regard.distilled_report import DistilledReport
     from regard.tasks.distillation import Distillation
     from regard.tasks.distiller import Distiller
 
@@ -102,30 +102,33 @@ class DistilledRun(PictureRun):
         shares = votes(self._known, self.task.known.truth, asked, len(self.classes))[0].tolist()
         return sorted(zip(self.classes, shares, strict=True), key=lambda one: -one[1])
 
-    def report(self, *paths: Any, **how: Any) -> "Report":
-        """Raises RegardError, as Run.report does: what it learnt names no classes."""
-        return Run.report(self, *paths, **how)
+    def report(  # type: ignore[override]  # there are no cases
+        self, *paths: str | Path, skip_bad: bool = False, encoding: str | None = None, text_key: str = "text",
+        layers: bool = True,
+    ) -> "DistilledReport":  # fmt: skip
+        """The scores as `evaluate` returns them, and what the layers make of the pictures; all of it can be drawn:
+        `report.save("x.html")`.
 
-    def evaluate(self, *paths: str | Path, skip_bad: bool = False, encoding: str | None = None,
-                 text_key: str = "text") -> dict[str, Any]:  # fmt: skip
-        """The scores on the run's own held-out part, or on other labelled pictures, whose classes go by their names.
-
-        Raises RegardError where the run's cache is gone, as neighbours are sought in it, and for others where it has no
+        Of the run's own held-out part, or of other labelled pictures, whose classes go by their names. Raises
+        RegardError where the run's cache is gone, as neighbours are sought in it, and for others where it has no
         labels.
         """
         import numpy as np
 
+        from regard.distilled_report import distilled_report_of
         from regard.tasks.pictures import PictureExamples
 
-        if encoding is not None or text_key != "text":
-            raise RegardError("--encoding, --text-key", "the run is on pictures", "leave it out")
+        self._check_reading(encoding, text_key)
+        task, what = self.task, called(paths)
         if not paths:
-            return self.task.evaluate(self.teacher)
+            return distilled_report_of(self, task, self.teacher, task.held_out, what=what, copied=task.parts.copied,
+                                       layers=layers)  # fmt: skip
         if not self.classes:
             do = "leave PATHS out; its own held-out part shows whether it collapsed"
             raise RegardError(str(self.path), "its own pictures have no labels to score others by", do)
         with TemporaryDirectory(prefix="regard-eval-") as folder:
             other = self._decoded(paths, skip_bad, Path(folder))
             labels = other.labels.astype(np.int64)
-            asked = PictureExamples(other.pictures, labels, other.rows("all"), self.task.chopper)
-            return self.task.evaluate_on(self.teacher, asked, self.own.copied_in(other))
+            asked = PictureExamples(other.pictures, labels, other.rows("all"), task.chopper)
+            return distilled_report_of(self, task, self.teacher, asked, what=what, copied=self.own.copied_in(other),
+                                       layers=layers)  # fmt: skip

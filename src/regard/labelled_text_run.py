@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class LabelledTextRun(Run):
-    takes, says = "text", False
+    takes, says, answers = "text", False, True
 
     @cached_property
     def tokenizer(self) -> "TextTokenizer":

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
 
 class PictureRun(Run):
-    takes, things = "picture", "pictures"
-    answers = True
-    """Whether what comes out of the model are scores of classes."""
+    takes, things, answers = "picture", "pictures", True
 
     @cached_property
     def chopper(self) -> "Chopper":

@@ -43,7 +43,9 @@ class Run:
     takes: str = "text"
     """What it is asked about: a text, or the file of a picture or sound."""
     says: bool = False
-    """Whether it answers in words of its own; else it names classes."""
+    """Whether it answers in words of its own."""
+    answers: bool = False
+    """Whether what comes out of the model are scores of classes."""
 
     def __init__(self, path: Path, config: dict[str, Any] | None) -> None:
         """config: its config.json; None for a checkpoint of another program."""
@@ -120,6 +122,9 @@ class Run:
     def cases(self, *paths: Any, count: int = 12, **how: Any) -> "Cases":
         """The examples of its held-out part, or of others, that were answered most wrongly, and most rightly.
 
-        count: of each. how: as `evaluate` takes it. Raises RegardError for a run that names no classes.
+        count: of each. how: as `evaluate` takes it. Raises RegardError for a run that did not learn classes.
         """
+        if not self.answers:
+            what = "it did not learn classes, so there are no most wrong or most right examples"
+            raise RegardError(str(self.path), what, "ask for its scores: run.evaluate()")
         return self.report(*paths, count=count, layers=False, **how).cases

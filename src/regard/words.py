@@ -108,9 +108,9 @@ def _mistakes(scores: Known) -> list[str]:
     pairs = [f"{printable(one['true'])} as {printable(one['said'])} {one['count']:,} of {one['of']:,}"
              for one in scores.get("confused", ())[:SHOWN_MISTAKES]]  # fmt: skip
     cases = [f"{_named(one)} is {printable(one['true'])}, said {printable(one['said'])} {one['probability']:.2f}"
-             for one in scores.get("most_wrong", ()) if one["true"] != one["said"]]  # fmt: skip
+             for one in scores.get("most_wrong", ())[:SHOWN_MISTAKES]]  # fmt: skip
     lines = wrap(f"most often taken for another: {', '.join(pairs)}", width()) if pairs else []
-    told = f"most wrong: {'; '.join(cases[:SHOWN_MISTAKES])}"
+    told = f"most wrong: {'; '.join(cases)}"
     return [*lines, *(wrap(told, width(), break_on_hyphens=False) if cases else [])]
 
 

@@ -6,7 +6,7 @@ import torch
 
 from regard.model.config import AttentionConfig, FeedForwardConfig, TransformerConfig
 from regard.model.transformer import Transformer, initialise
-from regard.report import layers_of
+from regard.sheets import Heard, layers_of
 from regard.tasks.layers import Streams, mean_of_rows, nearest_mean, spread
 from regard.tasks.texts import pool, side_by_side
 
@@ -87,10 +87,11 @@ def test_each_layers_plot_is_numpys_principal_components_and_its_figures_are_tru
     one, made = task(train=60, held_out=40), model()
     streams = Streams(40, mean_of_rows)
     one.answers(made, one.held_out, streams)
-    found = layers_of(one, made, streams, one.held_out.truth, known=True)
-    assert found.learnt == 60
     learnt = Streams(60, mean_of_rows)
     one.answers(made, one.parts.train, learnt)
+    asked = Heard(streams, one.held_out.truth)
+    found = layers_of(asked, len(CLASSES), Heard(learnt, one.parts.train.truth))
+    assert found.learnt == 60
     for layer, plot in enumerate(found.plots):
         vectors = streams.layers[layer].astype(np.float64)
         centred = vectors - vectors.mean(axis=0)
@@ -104,5 +105,5 @@ def test_each_layers_plot_is_numpys_principal_components_and_its_figures_are_tru
             means = [learnt.layers[layer][one.parts.train.truth == c].mean(axis=0) for c in range(len(CLASSES))]
             right += int(np.argmin([np.linalg.norm(own - mean) for mean in means]) == truth)
         assert plot.right == right / 40
-    unknown = layers_of(one, made, streams, one.held_out.truth, known=False)
+    unknown = layers_of(asked, len(CLASSES), None)
     assert [plot.right for plot in unknown.plots] == [None] * 4

@@ -123,20 +123,22 @@ def test_the_most_wrong_and_most_right_are_those_of_a_slow_search(count: int) ->
     found = answered()
     found.nats[5] = found.nats[9] = found.nats[30]  # of equal ones the earlier comes first
     cases = cases_of(found, CLASSES, "example {}".format, count)
-    left = dict(enumerate(found.nats.tolist()))
+    nats, wrong = found.nats.tolist(), (found.said != found.truth).tolist()
+    mistakes, others = ({k: nats[k] for k in range(40) if wrong[k] == mistaken} for mistaken in (True, False))
+    assert len(cases.wrong) == min(count, len(mistakes))
+    assert len(cases.right) == min(count, len(others))
     for case in cases.wrong:
-        worst = max(left.values())
-        number = min(k for k, nats in left.items() if nats == worst)
-        assert (case.number, case.nats) == (number, left.pop(number))
+        worst = max(mistakes.values())
+        number = min(k for k, nats in mistakes.items() if nats == worst)
+        assert (case.number, case.nats) == (number, mistakes.pop(number))
         assert case.name == f"example {number}"
         assert (case.true, case.said) == (CLASSES[LABELS[number]], CLASSES[found.said[number]])
         assert case.probability == found.sure[number]
-    left = dict(enumerate(found.nats.tolist()))
     for case in cases.right:
-        best = min(left.values())
-        assert case.number == min(k for k, nats in left.items() if nats == best)
-        left.pop(case.number)
-    assert len(cases.wrong) == len(cases.right) == min(count, 40)
+        best = min(others.values())
+        assert case.number == min(k for k, nats in others.items() if nats == best)
+        assert case.true == case.said
+        others.pop(case.number)
 
 
 def test_no_cases_are_refused() -> None:

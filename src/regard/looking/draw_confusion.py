@@ -84,28 +84,46 @@ def _cells(counts: npt.NDArray[np.int64], totals: npt.NDArray[np.int64], cell: i
     return items
 
 
-def draw_scores(scores: Mapping[str, Any], x: float, y: float) -> Drawn:
-    """The run's accuracy and nats and those of the answers that look at little; then what was confused most often.
+class Figure(NamedTuple):
+    """A column of a table of scores."""
+
+    key: str
+    """Of the scores."""
+    name: str
+    form: str
+    """As Python formats numbers."""
+
+
+def compared(scores: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """By their names: the run's scores, those on what has no copy among what was learnt from, the answers beside."""
+    others = scores.get("without_copies", {"examples": 0})
+    fresh = {f"the {others['examples']:,} not learnt from": others} if others["examples"] else {}
+    return {"this run": scores, **fresh, **scores["baselines"]}
+
+
+def draw_scores(scores: Mapping[str, Any], figures: Sequence[Figure], x: float, y: float) -> Drawn:
+    """The run's figures and those of the answers that look at little; then what was confused most often, if known.
 
     scores: as evaluated (tasks/scores.py).
     """
-    items: list[Item] = [Text(x + 190, y + 10, "accuracy", SMALL, QUIET, "end"),
-                         Text(x + 260, y + 10, "nats", SMALL, QUIET, "end")]  # fmt: skip
-    others = scores.get("without_copies", {"examples": 0})
-    fresh = {f"the {others['examples']:,} not learnt from": others} if others["examples"] else {}
-    for name, one in {"this run": scores, **fresh, **scores["baselines"]}.items():
+    ends = [x + 190 + 70 * k for k in range(len(figures))]
+    items: list[Item] = [Text(end, y + 10, figure.name, SMALL, QUIET, "end")
+                         for end, figure in zip(ends, figures, strict=True)]  # fmt: skip
+    for name, one in compared(scores).items():
         y += 20
-        items += [Text(x, y + 10, name, 13, INK), Text(x + 190, y + 10, f"{one['accuracy']:.2%}", 13, INK, "end"),
-                  Text(x + 260, y + 10, f"{one['nats']:.4f}", 13, INK, "end")]  # fmt: skip
-    if scores["confused"]:
+        items.append(Text(x, y + 10, name, 13, INK))
+        items += [Text(end, y + 10, f"{one[figure.key]:{figure.form}}", 13, INK, "end")
+                  for end, figure in zip(ends, figures, strict=True)]  # fmt: skip
+    confused = scores.get("confused", ())
+    if confused:
         y += 44
         items.append(Text(x, y + 10, "most often taken for another", SMALL, QUIET))
-    for one in scores["confused"]:
+    for one in confused:
         y += 20
         pair = f"{shown(one['true'], LONGEST)} as {shown(one['said'], LONGEST)}"
         items.append(Text(x, y + 10, f"{pair}: {one['count']:,} of {one['of']:,}", 13, INK))
     right = max(item.x + text_width(item.text, item.size) for item in items if isinstance(item, Text))
-    return Drawn(items, max(x + 260, right), y + 16)
+    return Drawn(items, max(ends[-1], right), y + 16)
 
 
 def words_of_confusion(counts: npt.NDArray[np.int64]) -> list[str]:

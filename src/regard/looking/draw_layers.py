@@ -74,10 +74,11 @@ def _plot(
         mine = places[truth == number]
         items.append(Marks(mine, shape, SIZE, colour, shown(classes[number])))
     name = f"layer {layer}" + ": the embeddings" * (layer == 0)
-    told = "nearest mean: not known" if plot.right is None else f"nearest mean right: {plot.right:.1%}"
-    variance = f"variance shown: {plot.explained[0]:.0%} + {plot.explained[1]:.0%}"
-    return [*items, Text(x, y + SIDE + 18, name, 13, INK), Text(x, y + SIDE + 36, told, 13, INK),
-            Text(x, y + SIDE + 53, variance, 11, QUIET)]  # fmt: skip
+    right = "nearest mean: not known" if plot.right is None else f"nearest mean right: {plot.right:.1%}"
+    told = [(name, 13.0, INK), *([(right, 13.0, INK)] if len(classes) > 1 else [])]  # of one kind none is told apart
+    told.append((f"variance shown: {plot.explained[0]:.0%} + {plot.explained[1]:.0%}", 11.0, QUIET))
+    below = y + SIDE
+    return [*items, *(Text(x, below + 18 * (k + 1), text, size, colour) for k, (text, size, colour) in enumerate(told))]
 
 
 def _meanings(named: list[int], truth: Array, classes: Sequence[str], width: int, y: float) -> Placed:

@@ -35,13 +35,14 @@ class Case:
 
 class Cases(NamedTuple):
     wrong: list[Case]
-    """Those whose true class was least likely, the least likely first."""
+    """Mistakes whose true class was least likely, the least likely first."""
     right: list[Case]
-    """Those whose true class was likeliest, the likeliest first."""
+    """Right answers whose class was likeliest, the likeliest first."""
 
 
 def cases_of(answers: Answers, classes: tuple[str, ...], name: Callable[[int], str], count: int = COUNT) -> Cases:
-    """So many of each; of equal ones the earlier first. Raises RegardError for a count below 1.
+    """So many of each, or all where there are fewer; of equal ones the earlier first. Raises RegardError for a count
+    below 1.
 
     name: of an example by its number.
     """
@@ -53,5 +54,7 @@ def cases_of(answers: Answers, classes: tuple[str, ...], name: Callable[[int], s
         sure, nats = float(answers.sure[number]), float(answers.nats[number])
         return Case(number, name(number), true, said, sure, nats)
 
-    wrong, right = (np.argsort(nats, kind="stable")[:count].tolist() for nats in (-answers.nats, answers.nats))
-    return Cases([case(number) for number in wrong], [case(number) for number in right])
+    mistaken = answers.said != answers.truth
+    worst, best = (np.argsort(nats, kind="stable") for nats in (-answers.nats, answers.nats))
+    wrong, right = worst[mistaken[worst]], best[~mistaken[best]]
+    return Cases(*([case(number) for number in numbers[:count].tolist()] for numbers in (wrong, right)))

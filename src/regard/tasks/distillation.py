@@ -21,6 +21,7 @@ from regard.tasks.classification import evenly
 from regard.tasks.collapse import Health
 from regard.tasks.crops import View
 from regard.tasks.distiller import Distiller, Teacher, begin, disagreement, shares, temperature_at, told_apart
+from regard.tasks.layers import Streams
 from regard.tasks.pictures import LINEAR, PictureExamples
 from regard.tasks.vary import smaller
 from regard.training.average import evaluating, rising
@@ -210,10 +211,18 @@ class Distillation:
         """Training pictures among which neighbours are sought."""
         return evenly(self.examples, KNOWN)
 
-    def features(self, model: Distiller, examples: PictureExamples) -> Tensor:
-        """(count, width): what the transformer makes of whole pictures, without the head."""
+    def features(self, model: Distiller, examples: PictureExamples, streams: Streams | None = None) -> Tensor:
+        """(count, width): what the transformer makes of whole pictures, without the head.
+
+        streams: what listens meanwhile.
+        """
+        found, start = list[Tensor](), 0
         with evaluating(model):
-            return torch.cat([model.features(tokens) for tokens in self._seen(examples)])
+            for tokens in self._seen(examples):
+                record = None if streams is None else streams.of(start, tokens)
+                found.append(model.features(tokens, record))
+                start += tokens.batch
+        return torch.cat(found)
 
     def _seen(self, examples: PictureExamples) -> Iterator[Tokens]:
         """Whole pictures as they are, some at a time."""

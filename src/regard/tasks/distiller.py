@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from regard.model.block import Recorder
 from regard.model.sequence import Sequence
 from regard.model.transformer import Transformer
 from regard.training.average import Average, Decay
@@ -72,9 +73,9 @@ class Distiller(nn.Module):
         self.register_buffer("said", torch.zeros(prototypes), persistent=False)
         self.register_buffer("views", torch.zeros(()), persistent=False)
 
-    def features(self, crops: Sequence) -> Tensor:
+    def features(self, crops: Sequence, record: Recorder | None = None) -> Tensor:
         """What the transformer makes of each, (count, width): after its last norm, before the head."""
-        return self.pool(self.transformer.output.norm(self.transformer.stream(crops)), crops)
+        return self.pool(self.transformer.output.norm(self.transformer.stream(crops, record=record)), crops)
 
     def forward(self, *crops: Sequence, frozen: bool = False) -> tuple[Tensor, Tensor]:
         """Crops of several sizes, one after another -> their directions, (count in all, bottleneck), and the cosines of
