@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from regard.tasks.classification import in_training
 from regard.tasks.crops import LUMINANCE
 from regard.tasks.mix import Mixing, rectangles
 
@@ -94,3 +95,13 @@ def test_nothing_is_mixed_unless_it_is_asked_for() -> None:
     x, truth = Mixing()(plain(), LABELS, CLASSES, RNG(0))
     assert torch.equal(x, plain())
     assert torch.equal(truth, torch.eye(CLASSES)[LABELS])
+
+
+@pytest.mark.parametrize(("settings", "told"), [
+    ({"label_smoothing": 0.0}, ""),
+    ({"label_smoothing": 0.1}, " (in training of smoothed labels)"),
+    ({"label_smoothing": 0.0, "mixed": 0.5, "blended": 0.0}, " (in training of mixed pictures)"),
+    ({"label_smoothing": 0.1, "mixed": 0.0, "blended": 0.2}, " (in training of smoothed labels and mixed pictures)"),
+])  # fmt: skip
+def test_it_is_said_of_what_the_training_loss_is(settings: dict[str, float], told: str) -> None:
+    assert in_training(settings, "pictures") == told

@@ -93,7 +93,7 @@ class Classification(TransformerTask):
     ) -> None:  # fmt: skip
         """settings: of the training; config: the transformer that follows from them; unit: pictures, say."""
         self.parts, self.ranks, self.config, self.unit = parts, ranks, config, unit
-        self.loss_in = f"nats a {unit.removesuffix('s')}"
+        self.loss_in = f"nats a {unit.removesuffix('s')}{in_training(settings, unit)}"
         self.classes, self.held_out = parts.classes, parts.held_out
         self.seed, self.smoothing = int(settings["seed"]), float(settings["label_smoothing"])
         held = _monitored(len(parts.train), float(settings["monitor"]))
@@ -208,6 +208,13 @@ Some = TypeVar("Some", bound=Labelled)
 def evenly(examples: Some, most: int) -> Some:
     """At most so many of them, chosen as if by chance, always the same: a table may name its classes in turn."""
     return examples.some(spread(len(examples), most))
+
+
+def in_training(settings: Mapping[str, Any], unit: str) -> str:
+    """Of what the training loss is, where that is not the plain examples' labels, as it is in validation."""
+    mixed = any(settings.get(name) for name in ("mixed", "blended"))
+    of = ["smoothed labels"] * bool(settings["label_smoothing"]) + [f"mixed {unit}"] * mixed
+    return f" (in training of {' and '.join(of)})" if of else ""
 
 
 def _monitored(count: int, share: float) -> npt.NDArray[np.bool_]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from regard.errors import printable
 
-WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 720, 360, 56, 40, 44
+WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 720, 378, 56, 40, 62
 
 
 def loss_picture(lines: list[dict[str, Any]], title: str, counted_in: str) -> str:
@@ -35,9 +35,10 @@ def loss_picture(lines: list[dict[str, Any]], title: str, counted_in: str) -> st
 <polyline fill="none" stroke="#3b528b" stroke-width="1.5" points="{" ".join(place(p) for p in curve)}"/>
 <polyline fill="none" stroke="#c4420f" stroke-width="1" stroke-dasharray="3 3" points="{" ".join(map(place, points))}"/>
 {dots}
-<text x="{LEFT}" y="{HEIGHT - 12}">steps 0 to {last:,}; loss in {_escaped(counted_in)}:
+<text x="{LEFT}" y="{HEIGHT - 30}">steps 0 to {last:,}:
 <tspan fill="#3b528b">training (line)</tspan>,
 <tspan fill="#c4420f">validation (dots)</tspan></text>
+<text x="{LEFT}" y="{HEIGHT - 12}">loss in {_escaped(counted_in)}</text>
 </svg>
 """
 
