@@ -115,8 +115,8 @@ def _mistakes(scores: Known) -> list[str]:
 
 
 def _named(case: Known) -> str:
-    """An example's name, or its end where it is long; runs of before know a number."""
-    name = printable(str(case.get("name", f"number {case['number']:,}")))
+    """An example's name, or its end where it is long."""
+    name = printable(case["name"])
     return name if len(name) <= LONGEST_NAME else "…" + name[1 - LONGEST_NAME :]
 
 

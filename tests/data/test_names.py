@@ -16,8 +16,8 @@ def test_names_come_back_from_a_files_arrays_and_are_taken_out_of_them() -> None
     assert [names.among(np.array([4, 2]))(k) for k in (0, 1)] == [NAMES[4], NAMES[2]]
 
 
-def test_where_none_were_kept_examples_are_told_by_number() -> None:
-    assert taken_from({}).of(1234) == "number 1,234"
+def test_where_none_were_kept_examples_are_told_by_their_number_among_those_that_are_scored() -> None:
+    assert taken_from({}).among(np.arange(1300) + 7)(1234) == "number 1,234"
 
 
 def test_letters_that_are_not_those_of_the_names_are_no_names() -> None:

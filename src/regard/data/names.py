@@ -18,15 +18,14 @@ class Names(NamedTuple):
     """(count,) where each ends."""
 
     def of(self, example: int) -> str:
-        """Of one example, or "number 5" where names were not kept, as by versions before."""
-        if example >= len(self.ends):
-            return f"number {example:,}"
+        """Of one example."""
         start = self.ends[example - 1] if example else 0
         return self.letters[start : self.ends[example]].tobytes().decode("utf-8", "surrogateescape")
 
     def among(self, rows: npt.NDArray[np.int64]) -> Callable[[int], str]:
-        """The same of some of them, which are numbered from 0 on."""
-        return lambda example: self.of(int(rows[example]))
+        """The same of some of them, which are numbered from 0 on: "number 5" where names were not kept, as by versions
+        before."""
+        return lambda example: self.of(int(rows[example])) if len(self.ends) else f"number {example:,}"
 
     def facts(self) -> dict[str, npt.NDArray[Any]]:
         """For a file of tensors."""
