@@ -16,6 +16,8 @@ from regard.data.class_split import HELD_OUT, TRAIN, UNPARTED
 from regard.errors import Notice, RegardError, places, printable
 
 FLATTERS = "; warning: the held-out score flatters"
+LEFT = "those left (test) are scored by `regard eval RUN PATHS` with the same paths"
+"""Said where some of test/ are left, as val/ is held out."""
 
 
 class Found(Protocol):
@@ -181,7 +183,7 @@ def parts_text(parts: npt.NDArray[np.uint8], held_from: str, left: int) -> str:
         return "all are scored"
     if held_from == "a tenth" and (parts == UNPARTED).all():
         return "about a tenth will be held out"
-    more = f", {left:,} left for `regard eval` (test)" if left else ""
+    more = f", {left:,} left (test)" if left else ""
     return f"{train:,} to learn from, {held:,} held out ({held_from}){more}"
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from regard.data.class_split import HELD_OUT, TRAIN
 from regard.data.decode import LineEnds
-from regard.data.labelled import classes_text, first_difference, parts_text, short
+from regard.data.labelled import LEFT, classes_text, first_difference, parts_text, short
 from regard.data.rows import Skipped
 from regard.data.text import Documents, Read, Reading
 from regard.errors import Notice
@@ -109,5 +109,6 @@ class LabelledTextSource:
             f"  {self.characters:,} characters ({len(self.distinct):,} different)",
             f"  {parts_text(self.parts, self.held_from, self.left)}",
             f"  {classes_text(learnt, self.classes, 'texts')}",
+            *([f"  {LEFT}"] if self.left else []),
         ]
         return f"read {short(self.name, 75 - len(lines[0]))}" + "\n".join(line[:80] for line in lines)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from regard.data.class_split import HELD_OUT, TRAIN, UNPARTED
 from regard.data.copies import fields_of
-from regard.data.labelled import classes_text, first_difference, parts_text, short
+from regard.data.labelled import LEFT, classes_text, first_difference, parts_text, short
 from regard.data.picture_cache import Decoded, write_decoded
 from regard.data.picture_decode import KINDS, from_array, see
 from regard.data.picture_sets import PICTURES, Places
@@ -118,7 +118,7 @@ class PictureSource:
         ]
         if self.classes:
             learnt = self.labels if self.held_from == "all" else self.labels[self.parts != HELD_OUT]
-            lines.append(f"  {classes_text(learnt, self.classes, 'pictures')}")
+            lines += [f"  {classes_text(learnt, self.classes, 'pictures')}", *([f"  {LEFT}"] if self.left else [])]
         room = WIDE - len("read ") - len(lines[0])
         return f"read {short(self.name, room)}" + "\n".join(line[:WIDE] for line in lines)
 

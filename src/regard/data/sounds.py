@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from regard.data.class_split import HELD_OUT, TRAIN
-from regard.data.labelled import classes_text, first_difference, parts_text, short
+from regard.data.labelled import LEFT, classes_text, first_difference, parts_text, short
 from regard.data.picture_cache import Decoded, write_decoded
 from regard.data.picture_sets import Places, Wanted
 from regard.data.sniff import Unreadable
@@ -179,5 +179,6 @@ class SoundSource:
             f"  {low:.2f} to {high:.2f} s, {rate} samples a second, {self.seconds.sum() / 60:,.1f} minutes in all",
             f"  {parts_text(self.parts, self.held_from, self.left)}",
             f"  {classes_text(learnt, self.classes, 'sounds')}",
+            *([f"  {LEFT}"] if self.left else []),
         ]
         return f"read {short(self.name, 75 - len(lines[0]))}" + "\n".join(line[:80] for line in lines)
