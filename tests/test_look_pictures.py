@@ -93,18 +93,19 @@ def test_a_page_is_saved_that_begins_with_the_picture(call: Call, photos: Path) 
 
 def test_what_was_done_to_the_picture_is_said(call: Call, photos: Path) -> None:
     assert call("look", "photos", "cat.png").err == ""
-    assert "1 pictures with transparency put over white" in call("look", "photos", "clear.png").err
+    assert "1 picture with transparency put over white" in call("look", "photos", "clear.png").err
 
 
 REFUSED = {
-    "no such picture": (["cat.jpg"], "cat.jpg: is gone"), "no picture": (["photos"], "photos: "),
+    "no such picture": (["cat.jpg"], "cat.jpg: is not there; check the name: the run takes a picture's file"),
+    "no picture": (["photos"], "photos: "),
     "a tour": (["--tour"], "--tour: it leads through a text"), "a tour of it": (["cat.png", "--tour"], "--tour: "),
     "no such token": (["cat.png", "--query", "9,9", "--save", "x.svg"], "--query: there is no token '9,9'"),
     "nothing is drawn": (["cat.png", "--query", "1,1"], "--query: nothing is drawn"),
     "nobody looks": (["--query", "1,1", "--page"], "--query: nothing is drawn"),
     "a recording": (["cat.png", "--query", "1,1", "--save", "x.regard"], "--query: a recording holds every token"),
     "tokens to say": (["cat.png", "--tokens", "5"], "--tokens: "),
-    "nothing": ([], "regard look: TEXT is missing; give the text to look at, in quotes, or a picture"),
+    "nothing": ([], "look: TEXT is missing; give the text to look at, in quotes, or a picture"),
 }  # fmt: skip
 
 

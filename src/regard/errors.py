@@ -1,11 +1,17 @@
 """What regard tells a person: the one error class, and notices of what it changed or left out."""
 
+import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 LONGEST = 300
 """Characters of a refusal (bad-inputs, rule 1); what is longer is cut in the middle of `what`."""
+
+LONGEST_WHERE = 150
+"""Characters of them that say where: of a longer name the beginning and the end."""
+
+_ENDING = re.compile(r"\((e?s)\)")
 
 
 def printable(text: str) -> str:
@@ -28,8 +34,13 @@ def places(items: Iterable[object], total: int | None = None) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """1 head, 2 heads, 1,000 tokens."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    """1 head, 2 heads, 1,000 tokens; of a noun with another plural, such as class(es), 1 class, 2 classes."""
+    return f"{number:,} {agreeing(noun if noun.endswith(')') else f'{noun}(s)', number)}"
+
+
+def agreeing(text: str, number: int) -> str:
+    """The text with its endings in brackets as they are of so many: file(s) left out, class(es) of one text."""
+    return _ENDING.sub("" if number == 1 else r"\1", text)
 
 
 class RegardError(Exception):
@@ -43,9 +54,11 @@ class RegardError(Exception):
         super().__init__(self.where, self.what, self.do, code)
 
     def __str__(self) -> str:
-        room = LONGEST - len(self.where) - len(self.do) - 4
+        half = LONGEST_WHERE // 2
+        where = self.where if len(self.where) <= LONGEST_WHERE else f"{self.where[: half - 1]}…{self.where[-half:]}"
+        room = LONGEST - len(where) - len(self.do) - 4
         what = self.what if len(self.what) <= room else self.what[: max(room - 1, 20)] + "…"
-        return f"{self.where}: {what}; {self.do}"
+        return f"{where}: {what}; {self.do}"
 
 
 @dataclass(frozen=True)
@@ -53,9 +66,15 @@ class Notice:
     """Something skipped, cut, converted or defaulted: said on the terminal and written to log.jsonl (rule 5)."""
 
     what: str
+    """What follows the count, with endings in brackets where it may be one: "file(s) left out", and no verb."""
     count: int
     places: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         named = f" ({places(self.places, self.count)})" if self.places else ""
-        return f"{self.count:,} {self.what}{named}"
+        return f"{self.count:,} {agreeing(self.what, self.count)}{named}"
+
+
+def noticed(what: str, names: Sequence[str]) -> list[Notice]:
+    """A notice of so many with the first five of their names, or none where there is none."""
+    return [Notice(what, len(names), tuple(names[:5]))] if names else []

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from regard.errors import Notice, RegardError, printable
+from regard.errors import RegardError, agreeing, noticed, printable
 from regard.trained import Run, called
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class PictureRun(Run):
                  "mean": list(chopper.mean), "deviation": list(chopper.deviation), "size": list(seen.size),
                  "crop": [crop.top, crop.left, crop.height, crop.width], "class_token": chopper.class_token,
                  "answers": self.answers, "classes": [printable(name) for name in self.outputs],
-                 "done": done}  # fmt: skip
+                 "done": [agreeing(what, 2) for what in done]}  # fmt: skip
         recording = record(self.model, chopper(seen.pixels[None]), named, name=self.facts["run"],
                            seed=self.facts["seed"], preprocessing=facts)  # fmt: skip
         found = Look(recording.kept, self.model)
@@ -162,9 +162,8 @@ class PictureRun(Run):
         decoded = self.decoded(source, folder)
         self.notices += [*source.notices, *decoded.notices]
         missing = [name for name in self.classes if name not in source.classes]
-        if missing:
-            what = f"classes without a {self.things.removesuffix('s')} here, not measured"
-            self.notices.append(Notice(what, len(missing), tuple(missing[:5])))
+        thing = self.things.removesuffix("s")
+        self.notices += noticed(f"class(es) without a {thing} here, not measured", missing)
         ours = np.array([number[name] for name in source.classes])
         return replace(decoded, labels=ours[decoded.labels].astype(np.int32), classes=tuple(self.classes))
 

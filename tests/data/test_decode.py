@@ -68,7 +68,7 @@ def test_T04_a_byte_order_mark_decides_and_is_removed_and_said(encoding: str, tm
     (tmp_path / "text.txt").write_bytes(mark + TEXT.encode(encoding))
     source = opened(tmp_path / "text.txt", encoding="latin-1")  # the mark is stronger
     assert text_of(source) == TEXT
-    assert f"1 byte order marks obeyed and removed ({tmp_path}/text.txt: {encoding})" in map(str, source.notices)
+    assert f"1 byte order mark obeyed and removed ({tmp_path}/text.txt: {encoding})" in map(str, source.notices)
 
 
 def test_T04_one_text_in_five_encodings_gives_the_same_ids(tmp_path: Path) -> None:
@@ -108,8 +108,8 @@ def test_T06_line_ends_become_line_feeds_and_are_counted(tmp_path: Path) -> None
     source = opened(tmp_path / "text.txt")
     assert text_of(source) == "a\nb\nc\n\n\n\nd\u2028e\x85f\x0cg\x0bh"
     said = [str(notice) for notice in source.notices]
-    assert "2 line ends CR LF made line feeds" in said
-    assert "3 line ends CR made line feeds" in said
+    assert "2 line ends CR LF made LF" in said
+    assert "3 line ends CR made LF" in said
     assert source.lines == 7
 
 

@@ -89,7 +89,7 @@ def test_T15_a_source_gives_its_parts(tmp_path: Path) -> None:
     assert (text_of(source, "train"), text_of(source, "held_out")) == ([text[:start]], [text[start:]])
     assert text_of(source, "all") == [text]
     assert (source.train_characters, source.held_out_characters) == (start, len(text) - start)
-    assert repetition(source) == "0 of 0 held-out lines of 40 or more characters also stand in training (0.0%)"
+    assert repetition(source) == "0 of 0 held-out lines of 40 or more characters with a copy in training (0.0%)"
     with pytest.raises(ValueError, match="no part is called 'test'"):
         next(source.texts("test"))
 

@@ -62,7 +62,7 @@ def refusal(*paths: Path, **how: Any) -> str:
 
 
 def said(source: LabelledTextSource, word: str) -> int:
-    return next((notice.count for notice in source.notices if word in notice.what), -1)
+    return next((notice.count for notice in source.notices if word in str(notice)), -1)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
@@ -107,6 +107,53 @@ def test_what_is_asked_decides_between_labels_and_a_corpus(tmp_path: Path) -> No
         "der": "de", "the": "en", "le": "fr"}  # fmt: skip
 
 
+def told(*paths: Path, **how: Any) -> list[str]:
+    """What is said of classes where no such source is opened."""
+    source = open_source([str(path) for path in paths], **how)
+    assert isinstance(source, TextSource)
+    return [str(one) for one in source.notices if "as classes" in str(one)]
+
+
+def test_T09_a_table_that_is_no_classes_yet_is_said_with_its_columns(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.csv"
+    path.write_text("review,sentiment\ngood film,pos\nbad film,neg\n")
+    names = f"({path}: review | sentiment)"
+    way = "as classes with columns named text (or --text-key) and label"
+    assert told(path) == [f"1 table as plain text; {way} {names}"]
+    assert told(path, task="language") == told(path, scoring=True) == []
+    columns = "no column 'text' and none 'label' among review, sentiment"
+    do = "name the columns so in the first line, or name the right one with --text-key"
+    assert refusal(path, task="classification") == f"{path}:1: {columns}; {do}"
+    assert "no column 'label' among review, sentiment; name the columns so in the first line" in refusal(
+        path, task="classification", text_key="review")  # fmt: skip
+    path.write_text("one column\nof sentences\n")
+    assert told(path) == []
+    path.write_text("id,number,note\n1,2,3\n2,3,four\n")  # begins with numbers, of which more is said
+    assert told(path) == []
+    rows_ = tmp_path / "rows.jsonl"
+    rows_.write_text('{"text": "good film", "sentiment": "pos"}\n')
+    assert "no key 'label'; there are: text, sentiment; name one so, or skip such" in refusal(
+        rows_, task="classification")  # fmt: skip
+
+
+def test_columns_in_capitals_are_classes(tmp_path: Path) -> None:
+    path = table(tmp_path / "x.csv", rows())
+    path.write_text(path.read_text().replace("text,label", "Text, Label"))
+    assert opened(path).classes == ("de", "en", "fr")
+    path = table(tmp_path / "x.jsonl", rows())
+    path.write_text(path.read_text().replace('"text"', '"Text"').replace('"label"', '"LABEL"'))
+    assert texts(opened(path)) == [text for text, _ in rows()]
+
+
+def test_a_table_beside_other_files_is_said_to_be_read_as_text(tmp_path: Path) -> None:
+    path, root = table(tmp_path / "reviews.csv", rows()), folders(tmp_path / "more", rows(1))
+    said_ = told(path, root)
+    assert said_ == [
+        f"1 table with text and label as plain text beside other files; as classes if given alone ({path})"
+    ]
+    assert isinstance(open_source([str(path)]), LabelledTextSource)
+
+
 def test_parts_come_from_the_names_of_tables_and_folders(tmp_path: Path) -> None:
     table(tmp_path / "t" / "train.csv", rows(10))
     table(tmp_path / "t" / "test.csv", rows(2, 90))
@@ -143,7 +190,7 @@ def test_T15_equal_texts_go_together_and_those_under_two_labels_stay_in_training
     assert not set(out) & set(texts(source, "train"))
     assert "the same" not in out
     assert said(source, "stand under two classes") == 2
-    assert said(source, "also stand in training") == 0
+    assert said(source, "with a copy in training") == 0
     assert not source.copied.any()
 
 
@@ -151,16 +198,16 @@ def test_T15_S07_what_the_parts_share_is_counted(tmp_path: Path) -> None:
     table(tmp_path / "train.csv", rows(10))
     table(tmp_path / "val.csv", rows(2, 50) + rows(1))
     source = opened(tmp_path)
-    assert said(source, "also stand in training (33.3%); warning") == 3
+    assert said(source, "with a copy in training (33.3%); warning") == 3
     assert [texts(source)[k] for k in np.flatnonzero(source.copied)] == [text for text, _ in rows(1)]
     assert (source.parts[source.copied] == HELD_OUT).all()
 
 
 def test_T09_S03_a_wrong_row_is_refused_at_its_line_or_counted(tmp_path: Path) -> None:
     path = table(tmp_path / "x.tsv", [*rows(4), ("only a text",), *rows(4, 10)])
-    assert refusal(path).startswith(f"{path}:14: 1 cells between tabs")
+    assert refusal(path).startswith(f"{path}:14: 1 cell between tabs")
     source = opened(path, skip_bad=True)
-    assert (source.count, said(source, "bad rows skipped")) == (24, 1)
+    assert (source.count, said(source, "bad row skipped")) == (24, 1)
     for label, word in ((" ", "the label is empty"), ("x" * 201, "the label is no short name")):
         path = table(tmp_path / "y.csv", [*rows(2), ("a text", label)])
         assert refusal(path).startswith(f"{path}:8: {word}")
@@ -207,7 +254,7 @@ def test_T06_line_ends_in_cells_become_line_feeds(tmp_path: Path) -> None:
 def test_P08_one_class_no_class_and_loose_texts_are_refused(tmp_path: Path) -> None:
     assert "all texts are of one class, 'a'; add texts of another class" in refusal(
         table(tmp_path / "x.csv", [("one", "a"), ("two", "a")]))  # fmt: skip
-    assert "2 texts in 2 classes leave none to test on" in refusal(
+    assert "of 2 texts in 2 classes none is left to test on" in refusal(
         table(tmp_path / "y.csv", [("one", "a"), ("two", "b")]))  # fmt: skip
     (tmp_path / "flat").mkdir()
     (tmp_path / "flat" / "one.txt").write_text("a text")
@@ -233,12 +280,16 @@ def test_files_that_are_something_else_are_counted(tmp_path: Path) -> None:
         table(tmp_path / "t" / f"{name}.csv", rows(5, len(name)))
     (tmp_path / "t" / "README.md").write_text("about it")
     source = opened(tmp_path / "t")
-    assert (source.count, said(source, "no table with text and label ignored")) == (30, 1)
+    assert (source.count, said(source, "file other than tables with text and label ignored")) == (30, 1)
     root = folders(tmp_path / "f", rows(5))
     (root / "de" / "notes.md").write_text("about it")
     (root / "de" / "bad.txt").write_bytes(b"\xff\xfe\x00")
     source = opened(root, task="classification")
-    assert (source.count, said(source, "no .txt ignored"), said(source, "unreadable files skipped")) == (15, 1, 1)
+    assert (source.count, said(source, "file other than .txt ignored"), said(source, "of another encoding")) == (
+        15,
+        1,
+        1,
+    )
 
 
 def test_another_key_of_the_text_is_another_column(tmp_path: Path) -> None:

@@ -78,7 +78,13 @@ def test_T01_no_text_on_standard_input_is_refused_and_leaves_nothing(
 
 
 def test_T01_a_folder_without_text_says_what_is_there(tmp_path: Path) -> None:
-    assert refusal(str(tmp_path)) == f"{tmp_path}: holds no text; give one with text in it"
+    nothing = "there is no file in it"
+    assert refusal(str(tmp_path)) == f"{tmp_path}: {nothing}; give texts, pictures, sounds or a table"
+    (tmp_path / "in" / "side").mkdir(parents=True)
+    (tmp_path / ".hidden").write_text(WORDS)
+    hidden = f"{nothing}, but 1 hidden file or folder skipped ({tmp_path}/.hidden)"
+    for task in (None, "classification", "language"):
+        assert refusal(str(tmp_path), task=task).startswith(f"{tmp_path}: {hidden}; give texts")
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n\0")
     assert refusal(str(tmp_path)).startswith(f"{tmp_path}: holds no text ({tmp_path}/a.png is a PNG picture); ")
 
@@ -89,14 +95,14 @@ def test_a_file_is_one_document_and_counted(tmp_path: Path) -> None:
     assert (source.kind, source.name, source.documents, source.lines) == ("text", "notes", 1, 2)
     assert (source.characters, source.bytes) == (6, len("aé日😀\nb".encode()))
     assert source.distinct == dict.fromkeys("aé日😀\nb", 1)
-    assert said(source)[0] == "0 files, rows and documents skipped"
+    assert said(source)[0] == "0 files, rows or documents skipped"
     assert text_of(source) == "aé日😀\nb"
 
 
 def test_T08_names_of_special_tokens_are_counted(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("x<|endoftext|>y [MASK] <pad>" + "a" * ((1 << 20) - 33) + "<|im_start|> <not>")
     source = open_source([str(tmp_path / "a.txt")])
-    assert "4 names of special tokens in the text taken as ordinary characters" in said(source)
+    assert "4 special token names in the text taken as ordinary characters" in said(source)
 
 
 @pytest.fixture
@@ -128,12 +134,12 @@ def test_T11_a_folder_is_walked_once_in_order_and_the_rest_is_counted(tree: Path
     assert (source.documents, source.name) == (8, "tree")
     assert "secret" not in text_of(source)
     assert set(said(source)) >= {
-        f"2 hidden files and folders skipped ({tree}/.hidden, {tree}/a/.hidden.txt)",
-        f"2 pipes, sockets and devices skipped ({tree}/pipe, {tree}/socket)",
-        f"2 links that lead nowhere or in a circle skipped ({tree}/broken, {tree}/itself)",
-        f"1 links that leave the folder skipped ({tree}/outside.txt)",
+        f"2 hidden files or folders skipped ({tree}/.hidden, {tree}/a/.hidden.txt)",
+        f"2 pipes, sockets or devices skipped ({tree}/pipe, {tree}/socket)",
+        f"2 links to nowhere or in a circle skipped ({tree}/broken, {tree}/itself)",
+        f"1 link out of the folder skipped ({tree}/outside.txt)",
         f"3 second names of the same file or folder skipped ({tree}/a/loop, {tree}/c.txt, {tree}/d.txt)",
-        f"1 files that are not text skipped ({tree}/picture.gif is a GIF picture)",
+        f"1 file other than text skipped ({tree}/picture.gif is a GIF picture)",
     }
 
 
@@ -169,9 +175,11 @@ def test_T11_an_unreadable_and_a_broken_file_are_skipped_and_named(tree: Path, m
     (tree / "secret.txt").write_text("no\n")
     forbid("secret.txt", monkeypatch)
     source = open_source([str(tree)])
-    line = next(line for line in said(source) if line.startswith("2 unreadable files skipped"))
-    assert f"{tree}/latin.txt:1 byte 0xE9 at offset 3 is not UTF-8" in line
-    assert f"{tree}/secret.txt cannot be read (Permission denied)" in line
+    way = "make all UTF-8, or give --encoding if all are such"
+    latin = f"1 file of another encoding skipped; {way} ({tree}/latin.txt:1 byte 0xE9 at offset 3 is not UTF-8)"
+    assert latin in said(source)
+    assert f"1 unreadable file skipped ({tree}/secret.txt cannot be read (Permission denied))" in said(source)
+    assert said(source)[-1].endswith("with a copy in training (0.0%)")
     assert source.documents == 8
 
 
@@ -185,7 +193,7 @@ def test_T11_a_file_that_vanishes_after_it_was_found_is_skipped(tree: Path, monk
 
     monkeypatch.setattr(os, "open", opening)
     source = open_source([str(tree)])
-    assert f"1 unreadable files skipped ({tree}/b.txt cannot be read (No such file or directory))" in said(source)
+    assert f"1 unreadable file skipped ({tree}/b.txt cannot be read (No such file or directory))" in said(source)
 
 
 def test_T11_a_folder_that_cannot_be_listed_is_counted(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +206,7 @@ def test_T11_a_folder_that_cannot_be_listed_is_counted(tree: Path, monkeypatch: 
 
     monkeypatch.setattr(walk, "_children", listing)
     source = open_source([str(tree)])
-    assert f"1 unreadable files skipped ({tree}/a cannot be read (Permission denied))" in said(source)
+    assert f"1 unreadable file skipped ({tree}/a cannot be read (Permission denied))" in said(source)
 
 
 def test_T11_over_three_unreadable_files_and_over_one_percent_are_refused(tmp_path: Path) -> None:
@@ -206,7 +214,52 @@ def test_T11_over_three_unreadable_files_and_over_one_percent_are_refused(tmp_pa
         (tmp_path / f"{number:03}.txt").write_bytes(b"caf\xe9\n" if number < 4 else b"cafe\n")
     assert open_source([str(tmp_path)]).documents == 396
     (tmp_path / "399.txt").write_bytes(b"caf\xe9\n")
-    assert f"{tmp_path}: 5 of 400 files are unreadable: {tmp_path}/000.txt:1" in refusal(str(tmp_path))
+    sentence = refusal(str(tmp_path))
+    first = f"{tmp_path}/000.txt:1 byte 0xE9 at offset 3 is not UTF-8, "
+    assert sentence.startswith(f"{tmp_path}: 5 of 400 files are unreadable: {first}")
+    assert sentence.endswith("; give the file's encoding, for instance --encoding latin-1 or cp1252")
+
+
+def test_T03_an_encoding_that_is_given_reads_all_and_files_of_utf8_are_named(tmp_path: Path) -> None:
+    """Latin-1 reads any bytes, so that nothing else would tell that these letters come out wrong."""
+    for name, content in {"a": "caf\u00e9".encode("latin-1"), "b": "caf\u00e9".encode(), "c": b"cafe"}.items():
+        (tmp_path / f"{name}.txt").write_bytes(content)
+    source = open_source([str(tmp_path)], encoding="latin-1")
+    assert text_of(source) == "caf\u00e9caf\u00c3\u00a9cafe"
+    way = "leave --encoding out and make all files UTF-8"
+    assert f"1 file probably in UTF-8 read as iso8859-1; {way} ({tmp_path}/b.txt)" in said(source)
+    for encoding in (None, "utf-8"):
+        assert not any("probably" in line for line in said(open_source([str(tmp_path)], encoding=encoding)))
+    (tmp_path / "b.txt").write_bytes("caf\u00e9".encode("utf-8-sig"))  # whose mark decides
+    assert not any("probably" in line for line in said(open_source([str(tmp_path)], encoding="latin-1")))
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "wav", "mp3"])
+def test_T05_files_named_as_pictures_or_sounds_that_hold_text_are_refused_or_named(suffix: str, tmp_path: Path) -> None:
+    """Pages of errors and pointers of Git LFS: as a text nobody wants them."""
+    kind = "picture" if suffix in ("jpg", "png") else "sound"
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for number in range(3):
+            (tmp_path / label / f"{number}.{suffix}").write_text("<html>404</html>")
+    sentence = refusal(str(tmp_path))
+    assert sentence.startswith(f"{tmp_path}: no {kind} can be read: {tmp_path}/a/0.{suffix} is no ")
+    alone = open_source([str(tmp_path / "a" / f"0.{suffix}")])
+    name = f"{tmp_path}/a/0.{suffix}"
+    assert f"1 text file named as pictures or sounds read as text ({name})" in said(alone)
+    for number in range(7):
+        (tmp_path / f"{number}.md").write_text(WORDS)
+    assert any(
+        line.startswith("6 text files named as pictures or sounds read") for line in said(open_source([str(tmp_path)]))
+    )
+
+
+def test_M05_pictures_that_git_lfs_has_not_fetched_are_called_so(tmp_path: Path) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 12\n"
+    for name in ("a/1.jpg", "b/2.jpg"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(pointer)
+    assert f"{tmp_path}/a/1.jpg is a Git LFS pointer in place of the picture, " in refusal(str(tmp_path))
 
 
 def test_a_large_file_of_a_folder_that_is_no_text_after_all_is_not_half_counted(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regard.data.tar import Damaged, tar_members
+from regard.errors import counted
 
 from .drawn import classes, measured, noise, opened, png, refusal, said, tarred, write, zipped
 
@@ -135,7 +136,7 @@ def test_P15_names_that_lead_out_are_ignored_and_counted(name: str, tmp_path: Pa
     for archive in ("a.tar", "b.zip"):
         source = check(tmp_path / "in" / archive)
         (notice,) = said(source.notices)
-        assert notice.startswith("1 members of archives whose names lead out of them ignored (")
+        assert notice.startswith("1 archive member with a name that leads out of it ignored (")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
     assert not os.path.lexists("/etc/x.png")
 
@@ -148,11 +149,11 @@ def test_P15_links_devices_and_sparse_files_are_ignored_and_counted(tmp_path: Pa
     source = check(write(tmp_path, {"a.tar": tar_with(*more)}) / "a.tar")
     notices = said(source.notices)
     for kind, types in kinds.items():
-        start = f"{len(types)} members of archives that are no plain file ({kind}) ignored"
+        start = f"{counted(len(types), 'archive member')} other than plain files ({kind}) ignored"
         assert any(notice.startswith(start) for notice in notices), kind
     link = ("cat/link.png", b"/etc/passwd", {"external_attr": 0o120777 << 16})
     source = check(write(tmp_path, {"b.zip": zip_with(link)}) / "b.zip")
-    assert said(source.notices)[0].startswith("1 members of archives that are no plain file (link) ignored")
+    assert said(source.notices)[0].startswith("1 archive member other than plain files (link) ignored")
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate")
@@ -160,7 +161,7 @@ def test_P15_of_two_members_of_one_name_the_first_counts(tmp_path: Path) -> None
     tar, zip_ = tar_with(entry("cat/0000.png")), zip_with(("cat/0000.png", png(99), {}))
     for name, content in {"a.tar": tar, "b.zip": zip_}.items():
         source = check(write(tmp_path, {name: content}) / name)
-        assert said(source.notices)[0].startswith("1 second members of the same name ignored (")
+        assert said(source.notices)[0].startswith("1 second archive member of the same name ignored (")
 
 
 def test_P15_encrypted_members_and_other_packings_are_not_read(tmp_path: Path) -> None:
@@ -179,12 +180,12 @@ def test_P15_hidden_members_and_other_files_are_ignored_and_counted(tmp_path: Pa
     more = {"__MACOSX/cat/._0001.png": png(98), "cat/.DS_Store": b"x", "readme.md": b"words", "cat/notes.html": b"<p>"}
     source = check(write(tmp_path, {"a.tar": tarred(TREE | more)}) / "a.tar")
     assert [notice.partition(" (")[0] for notice in said(source.notices)] == [
-        "2 hidden members of archives ignored", "2 files that are no pictures ignored"]  # fmt: skip
+        "2 hidden archive members ignored", "2 files other than pictures ignored"]  # fmt: skip
 
 
 def test_P15_an_empty_class_folder_in_an_archive_is_refused(tmp_path: Path) -> None:
     write(tmp_path, {"a.tar": tar_with(entry("fox", type=tarfile.DIRTYPE, content=b""))})
-    assert "fox/: is a class folder without a picture" in refusal(tmp_path / "a.tar")
+    assert "a.tar/fox: is a class folder without a picture" in refusal(tmp_path / "a.tar")
 
 
 @pytest.mark.parametrize("ending", [".tar", ".tar.gz", ".tar.xz", ".tar.bz2", ".zip"])

@@ -86,7 +86,7 @@ def test_npz_keys_say_which_is_which(keys: str, tmp_path: Path) -> None:
     source = opened(write(tmp_path, {"a.npz": content}) / "a.npz")
     check_both_parts(source.decode(tmp_path / "run", 7, 9))
     (notice,) = said(source.notices)
-    assert notice.startswith("1 arrays that are neither pictures nor labels ignored (")
+    assert notice.startswith("1 array other than pictures and labels ignored (")
 
 
 def test_npz_without_parts_and_npy_without_labels(tmp_path: Path) -> None:

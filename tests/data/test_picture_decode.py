@@ -63,8 +63,12 @@ def test_a_file_is_decoded_as_its_bytes_are(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(png(1))
     np.testing.assert_array_equal(decode_one(path, 8, 8, 3).pixels, noise(1))
-    with pytest.raises(RegardError, match="is gone"):
+    with pytest.raises(RegardError, match="is not there; check the name: the run takes a picture's file"):
         decode_one(tmp_path / "b.png", 8, 8, 3)
+    for words in ("what a cat is", "a.png/b", "a\0b", "many words " * 99):
+        with pytest.raises(RegardError, match="check the name: the run takes a picture's file") as caught:
+            decode_one(tmp_path / words, 8, 8, 3)
+        assert len(str(caught.value)) <= 300
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "WEBP", "PPM", "TIFF"])
@@ -191,7 +195,7 @@ def test_P04_transparency_is_put_over_white() -> None:
     key = saved(Image.fromarray(np.full((8, 8, 3), [9, 8, 7], np.uint8)), transparency=(9, 8, 7))
     assert (decoded(key) == 255).all()
     for content in (saved(Image.fromarray(pixels, "RGBA")), saved(grey), key):
-        assert "pictures with transparency put over white" in kinds(content)
+        assert "picture(s) with transparency put over white" in kinds(content)
 
 
 def test_P04_a_transparent_picture_is_put_over_white_before_it_is_scaled() -> None:
@@ -207,7 +211,7 @@ def test_P04_of_16_bits_the_upper_8_are_kept(kind: str) -> None:
     wide = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1040
     content = saved(Image.fromarray(wide), kind)
     np.testing.assert_array_equal(decoded(content, channels=1)[:, :, 0], wide >> 8)
-    assert kinds(content, channels=1) == {"pictures of 16 bits a number, of which the upper 8 are kept"}
+    assert kinds(content, channels=1) == {"picture(s) of 16 bits a number, the upper 8 kept"}
 
 
 def test_P04_cmyk_palettes_and_bilevel_become_colours() -> None:

@@ -58,7 +58,7 @@ def test_a_table_in_each_part_names_its_own(tmp_path: Path) -> None:
 def test_a_table_stands_before_folders_and_may_name_pictures_in_them(tmp_path: Path) -> None:
     tree = pictures("shot/") | {"metadata.jsonl": table("jsonl", [(f"shot/{name}", one) for name, one in ROWS])}
     tree["notes.txt"] = b"words"
-    assert check(write(tmp_path / "a", tree))[0].startswith("1 files that are no pictures ignored (")
+    assert check(write(tmp_path / "a", tree))[0].startswith("1 file other than pictures ignored (")
 
 
 def test_labels_may_be_whole_numbers_and_a_byte_order_mark_is_none_of_them(tmp_path: Path) -> None:
@@ -108,13 +108,13 @@ def test_a_wrong_row_is_refused_at_its_line_or_skipped_if_allowed(kind: str, tmp
     assert sentence.startswith(f"{root}/metadata.jsonl:6: ")
     assert part in sentence
     notices = said(opened(root, skip_bad=True).notices)
-    assert notices[0] == f"1 bad rows skipped ({root}/metadata.jsonl:6)"
+    assert notices[0] == f"1 bad row skipped ({root}/metadata.jsonl:6)"
 
 
 @pytest.mark.parametrize(
     ("row", "part"),
     [
-        ("000.png", "1 columns instead of 2"),
+        ("000.png", "1 column instead of 2"),
         ("000.png,cat,dog", "3 columns instead of 2"),
         ('"000.png,cat\n001.png,dog', "a quotation mark opens here"),
         ('000.png,"cat"x', "broken CSV"),
@@ -160,4 +160,4 @@ def test_captions_beside_pictures_are_no_classes(tmp_path: Path) -> None:
     tree |= {f"{number:03}.txt": f"a picture of thing {number}".encode() for number in range(70)}
     source = opened(write(tmp_path / "a", tree))
     assert source.classes == ()
-    assert "70 texts beside pictures not taken as their classes, as most are different" in said(source.notices)
+    assert "70 texts beside pictures not taken as classes, as most are different" in said(source.notices)

@@ -27,7 +27,7 @@ def test_masks_beside_parts_are_no_class_and_no_part(tmp_path: Path) -> None:
         drawn(tmp_path / "masks" / part / f"{k}.png", 90 + k)
     source = opened(tmp_path)
     assert (source.classes, source.count) == (("cat", "dog"), 8)
-    assert [(one.what, one.count) for one in source.notices] == [("masks passed over", 4)]
+    assert [(one.what, one.count) for one in source.notices] == [("mask(s) passed over", 4)]
     decoded = source.decode(tmp_path / "run", 9, 9)
     expected = np.asarray(Image.open(tmp_path / "train" / "cat" / "0.png"))
     assert np.array_equal(decoded.pictures[0], expected)

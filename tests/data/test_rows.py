@@ -28,8 +28,8 @@ def test_each_row_is_a_document_and_blank_lines_are_none(tmp_path: Path) -> None
     source = opened(tmp_path / "a.jsonl", content)
     assert texts(source) == ["one\ntwo", "日 \u2028 three", "x"]
     assert source.documents == 3
-    assert "1 documents of white space alone skipped" in map(str, source.notices)
-    assert "1 line ends CR LF made line feeds" in map(str, source.notices)
+    assert "1 document of white space alone skipped" in map(str, source.notices)
+    assert "1 line end CR LF made LF" in map(str, source.notices)
 
 
 def test_another_key_can_be_named(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_T09_T10_a_bad_row_is_refused_at_its_line(case: str, tmp_path: Path) -> 
 def test_T09_T10_a_bad_row_is_skipped_and_counted_where_allowed(case: str, tmp_path: Path) -> None:
     source = opened(tmp_path / "a.jsonl", GOOD + WRONG[case][0] + "\n" + GOOD, skip_bad=True)
     assert texts(source) == ["a good row of words"] * 2
-    assert f"1 bad rows skipped ({tmp_path}/a.jsonl:2)" in map(str, source.notices)
+    assert f"1 bad row skipped ({tmp_path}/a.jsonl:2)" in map(str, source.notices)
     assert source.notices[0].count == 1
 
 
@@ -120,4 +120,4 @@ def test_T10_a_line_over_64_MB_is_refused_and_not_kept_in_memory(
 def test_rows_under_another_name_are_text_and_that_is_said(tmp_path: Path) -> None:
     source = opened(tmp_path / "a.txt", GOOD * 3)
     assert texts(source) == [GOOD * 3]
-    assert any("look like JSON rows taken as plain text" in str(notice) for notice in source.notices)
+    assert any("1 file of JSON rows taken as plain text" in str(notice) for notice in source.notices)

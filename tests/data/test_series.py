@@ -132,7 +132,7 @@ def test_T03_S03_a_wrong_row_is_refused_at_its_line_where_a_series_is_asked(tmp_
     assert "is not utf-8" in refusal_of_bytes(tmp_path / "d.csv", "day,é\n".encode("latin-1"), **asked).lower()
     skipped = opened(table(tmp_path / "e.csv", line12="2024-01-12,1,two"), skip_bad=True, **asked)
     np.testing.assert_allclose(skipped.values, np.delete(expected(), 10, axis=0), rtol=1e-15)
-    assert next(n for n in skipped.notices if n.what == "rows skipped").places == (f"{tmp_path}/e.csv:12",)
+    assert next(n for n in skipped.notices if n.what == "row(s) skipped").places == (f"{tmp_path}/e.csv:12",)
 
 
 def refusal_of_bytes(path: Path, content: bytes, **how: Any) -> str:
@@ -147,7 +147,7 @@ def test_a_missing_number_is_refused_with_line_and_column(tmp_path: Path, cell: 
     assert "--skip-bad" in refusal(path)
     skipped = opened(path, skip_bad=True)
     assert skipped.rows == 118
-    assert [n.count for n in skipped.notices if n.what == "rows skipped"] == [2]
+    assert [n.count for n in skipped.notices if n.what == "row(s) skipped"] == [2]
 
 
 def test_an_empty_line_within_is_a_missing_row_and_at_the_end_it_is_none(tmp_path: Path) -> None:

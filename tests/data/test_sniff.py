@@ -100,8 +100,8 @@ def test_T05_among_text_files_it_is_skipped_and_counted(name: str, tmp_path: Pat
     assert source.documents == 1
     assert source.characters == len(WORDS)
     said = [str(notice) for notice in source.notices]
-    assert said[0].startswith("1 files, rows and documents skipped")
-    assert said[1].startswith(f"1 files that are not text skipped ({tmp_path}/{name}")
+    assert said[0].startswith("1 file, row or document skipped")
+    assert said[1].startswith(f"1 file other than text skipped ({tmp_path}/{name}")
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_S03_rows_with_too_few_or_too_many_cells_are_wrong_at_their_line(name: s
     text = "\n".join(mark.join(row) for row in [("text", "label"), ("a", "b"), ("a",), ("a", "b", "c"), ("d", "e")])
     assert read(text, name) == [
         (2, ("a", "b")),
-        (3, f"1 cells between {word}, and the table has 2 columns"),
+        (3, f"1 cell between {word}, and the table has 2 columns"),
         (4, f"3 cells between {word}, and the table has 2 columns"),
         (5, ("d", "e")),
     ]
@@ -116,10 +116,37 @@ def test_T09_T10_rows_of_json_that_are_wrong(line: str, said: str) -> None:
 
 
 def test_S05_a_table_without_the_columns_is_refused_with_its_first_line() -> None:
-    for text, name in [("text,class\na,b", "x.csv"), ("text,label", "x.tsv"), ("text,text,label\n", "x.csv")]:
+    another = "name the columns so in the first line, or name the right one with --text-key"
+    for text, name, words in [
+        ("text,class\na,b", "x.csv", "no column 'label' among text, class; name the columns so in the first line"),
+        ("text,label", "x.tsv", f"no column 'text' and none 'label' among text,label; {another}"),
+        ("review;label\n", "x.csv", f"no column 'text' among review, label; {another}"),
+        ('"a\n', "x.csv", f"no column 'text' and none 'label' among none; {another}"),
+        ("text,text,label\n", "x.csv", "the column 'text' stands twice; give each column a name of its own"),
+        ("Text,TEXT,label\n", "x.csv", f"no column 'text' among Text, TEXT, label; {another}"),
+    ]:
         assert not has_columns(name, text, WANTED)
-        with pytest.raises(RegardError, match=r"x\..sv:1: no columns 'text' and 'label'; the first line is"):
+        with pytest.raises(RegardError) as caught:
             read(text, name)
+        assert str(caught.value) == f"{name}:1: {words}"
+
+
+def test_S05_names_of_columns_and_keys_may_be_in_capitals() -> None:
+    for text, name in [("Text, LABEL\na,b", "x.csv"), ("lABEL\tText\nb\ta", "x.tsv"), ('"Label";"text"\nb;a', "x.csv")]:
+        assert has_columns(name, text, WANTED)
+        assert read(text, name) == [(2, ("a", "b"))]
+    assert has_columns("x.jsonl", '{"Text": "a", "Label": "b"}\n', WANTED)
+    assert read('{"Text": "a", "Label ": "b"}\n{"text": "c", "Label": 3}', "x.jsonl") == [
+        (1, ("a", "b")),
+        (2, ("c", 3)),
+    ]
+
+
+def test_S05_an_exact_name_wins_over_others_that_differ_in_capitals() -> None:
+    assert read("Text,text,TEXT,Label\n1,2,3,4\n", "x.csv") == [(2, ("2", "4"))]
+    assert read('{"Text": "1", "text": "2", "label": "3", "LABEL": "4"}', "x.jsonl") == [(1, ("2", "3"))]
+    ((_, wrong),) = read('{"Text": "1", "TEXT": "2", "label": "3"}', "x.jsonl")
+    assert wrong == "no key 'text'; there are: Text, TEXT, label"
 
 
 def test_whether_a_file_has_the_columns_is_seen_from_its_beginning() -> None:

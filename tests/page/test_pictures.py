@@ -263,7 +263,7 @@ def test_a_picture_that_is_sent_is_looked_at(page: Page) -> None:
 
 def test_what_was_done_to_a_picture_is_told(page: Page) -> None:
     assert page.send(png(noise(24, 24, 3, 4), "RGBA")).json()["notices"] == [
-        "1 pictures with transparency put over white"
+        "1 picture with transparency put over white"
     ]
     assert page.studio.recording("1").facts.preprocessing["done"] == ["pictures with transparency put over white"]
     assert page.send(png(noise(24, 24))).json()["notices"] == []

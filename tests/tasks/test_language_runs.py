@@ -55,7 +55,7 @@ def test_T15_a_text_that_repeats_itself_is_said_in_exact_figures(tmp_path: Path)
     new = "".join(map("Another line that nobody has written anywhere before, number {}.\n".format, range(8)))
     run = trained(tmp_path, once + new + "".join(map(PROSE.format, range(6))))
     share = json.loads((run.path / "data.json").read_bytes())["repeated_share"]
-    said = [notice for notice in notices(run) if "also stand in training" in str(notice["what"])]
+    said = [notice for notice in notices(run) if "with a copy in training" in str(notice["what"])]
     assert len(said) == 1
     held_out = once + new + "".join(map(PROSE.format, range(6)))
     held_out = held_out[int(0.9 * len(held_out)) :]

@@ -9,8 +9,9 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
-from regard.errors import Notice, RegardError, places
+from regard.errors import Notice, RegardError, noticed, places
 
 PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 """Folders that are parts and no classes."""
@@ -34,6 +35,8 @@ class Layout:
     """Of each train, val or test; None where no folder says it."""
     skip: int
     """How many folders lie around those of the classes."""
+    shown: str
+    """What the folder around all of it is called."""
     things: str
 
     def labels(self, folders: Iterable[str]) -> list[str] | None:
@@ -55,7 +58,7 @@ class Layout:
             if folder.count("/") == self.skip and above in around and folder not in held:
                 what = f"is a class folder without a {self.things.removesuffix('s')}"
                 do = f"put {self.things} of this class into it, or remove it"
-                raise RegardError(f"{self.at}: {folder}/", what, do)
+                raise RegardError(str(PurePath(self.shown, folder)), what, do)
         return [row[self.skip] for row in self.rows]
 
 
@@ -72,13 +75,13 @@ def lay_out(names: Sequence[str], shown: str, things: str) -> Layout:
     at = "/".join([shown, *rows[0][:skip]])
     parted = [PARTS.get(row[skip].casefold()) if len(row) > skip + 1 else None for row in rows]
     if not any(parted):
-        return Layout(rows, at, None, skip, things)
+        return Layout(rows, at, None, skip, shown, things)
     outside = [name for name, part in zip(names, parted, strict=True) if part is None]
     if outside:
         inside = next(row[skip] for row, part in zip(rows, parted, strict=True) if part)
         what = f"holds {things} beside the folder {inside}/: {places(outside)}"
         raise RegardError(at, what, f"move them into {inside}/ or another part, or leave them out")
-    return Layout(rows, at, [str(part) for part in parted], skip + 1, things)
+    return Layout(rows, at, [str(part) for part in parted], skip + 1, shown, things)
 
 
 def _around(rows: list[list[str]]) -> int:
@@ -131,8 +134,8 @@ def class_names(
     for name in classes:
         cases.setdefault(name.casefold(), []).append(name)
     alike = [" and ".join(names) for names in cases.values() if len(names) > 1]
-    said = "names of classes that differ in upper and lower case alone, taken as classes of their own; warning"
-    return classes, [Notice(said, len(alike), tuple(alike[:5]))] if alike else []
+    said = "set(s) of classes whose names differ in upper and lower case alone, kept apart; warning"
+    return classes, noticed(said, alike)
 
 
 def _order(name: str) -> tuple[bool, int, str]:

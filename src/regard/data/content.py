@@ -1,5 +1,6 @@
 """A file's bytes while they are needed: refused if the file changes; memory grows with what is there, not promised."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -21,11 +22,15 @@ AGAIN = "try again when nothing writes to it"
 
 
 @contextmanager
-def steady(path: Path, shown: str, known: State | None = None) -> Iterator[tuple[BinaryIO, State]]:
-    """The file and its state. `known` is that of an earlier reading.
+def steady(
+    path: Path, shown: str, known: State | None = None, do: str = "check the name"
+) -> Iterator[tuple[BinaryIO, State]]:
+    """The file and its state. `known` is that of an earlier reading; do: what to do where nothing is there.
 
     Raises Unreadable where the system refuses, and RegardError if the file is not what it was, before or after.
     """
+    if "\0" in str(path):
+        raise Unreadable(shown, "is not there", do)
     opened = False
     try:
         # Not waiting: since it was found to be a file, a pipe without a writer may have taken its place.
@@ -38,11 +43,13 @@ def steady(path: Path, shown: str, known: State | None = None) -> Iterator[tuple
             yield file, state
             if state != State.of(os.stat(path)):
                 raise RegardError(shown, "changed while being read", AGAIN)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         if opened or known is not None:
             raise RegardError(shown, "changed while being read: it is gone", AGAIN) from error
-        raise Unreadable(shown, "is gone", "check the name") from error
+        raise Unreadable(shown, "is not there", do) from error
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise Unreadable(shown, "is no file, as no name is so long", do) from error
         why = error.strerror or str(error)
         raise Unreadable(shown, f"cannot be read ({why})", "give a file that can be read") from error
 

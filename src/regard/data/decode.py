@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from regard.data.sniff import HEAD, Encoding, NotText, Unreadable, encoding_of
+from regard.data.sniff import HEAD, Encoding, NotText, OtherEncoding, Unreadable, encoding_of
 from regard.errors import RegardError
 
 CHUNK = 1 << 20
@@ -133,7 +133,7 @@ class _Decoder:
         self._lines += text.count("\n")
         return text
 
-    def _refusal(self, error: UnicodeDecodeError) -> Unreadable:
+    def _refusal(self, error: UnicodeDecodeError) -> OtherEncoding:
         good = error.object[: error.start]
         line = self._lines + good.decode(self._encoding.name, "replace").count("\n") + 1
         offset = self._read - len(error.object) + error.start
@@ -142,7 +142,7 @@ class _Decoder:
         if any(word in error.reason for word in ("end of data", "truncated", "incomplete")):
             what = f"ends within a character of {name}, at offset {offset:,}"
         do = "give the file's encoding, for instance --encoding latin-1 or cp1252"
-        return Unreadable(f"{self._name}:{line}", what, do)
+        return OtherEncoding(f"{self._name}:{line}", what, do)
 
 
 @dataclass

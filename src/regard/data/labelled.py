@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from regard.data.class_folders import class_names, matched
 from regard.data.class_split import HELD_OUT, TRAIN, UNPARTED
-from regard.errors import Notice, RegardError, places, printable
+from regard.errors import Notice, RegardError, agreeing, counted, noticed, places, printable
 
 FLATTERS = "; warning: the held-out score flatters"
 LEFT = "those left (test) are scored by `regard eval RUN PATHS` with the same paths"
@@ -119,10 +119,10 @@ def overlap(parts: npt.NDArray[np.uint8], groups: npt.NDArray[np.int64]) -> npt.
 
 
 def overlap_notice(copied: npt.NDArray[np.bool_], held: int, names: Sequence[str], how: str) -> Notice:
-    """How many of the held-out ones, and which. how: such as "held-out pictures also stand in training"."""
+    """How many of the held-out ones, and which. how: such as "held-out picture(s) with a copy in training"."""
     rows = np.flatnonzero(copied)
     share = len(rows) / max(held, 1)
-    text = f"of {held:,} {how} ({share:.1%}){FLATTERS if share > 0.01 else ''}"
+    text = f"of {held:,} {agreeing(how, held)} ({share:.1%}){FLATTERS if share > 0.01 else ''}"
     return Notice(text, len(rows), tuple(names[row] for row in rows[:5]))
 
 
@@ -134,15 +134,14 @@ def conflicts(
     sorted_groups, ordered = groups[order], labels[order]
     mixed = sorted_groups[1:][(sorted_groups[1:] == sorted_groups[:-1]) & (ordered[1:] != ordered[:-1])]
     rows = np.flatnonzero(np.isin(groups, mixed))
-    return [Notice(what, len(rows), tuple(names[row] for row in rows[:5]))] if len(rows) else []
+    return noticed(what, [names[row] for row in rows.tolist()])
 
 
 def not_measured(classes: Sequence[str], held: npt.NDArray[np.int32], thing: str) -> list[Notice]:
     """The classes of which nothing is held out (P9)."""
     there = set(held.tolist())
     missing = [name for number, name in enumerate(classes) if number not in there]
-    what = f"classes without a held-out {thing}, not measured"
-    return [Notice(what, len(missing), tuple(missing[:5]))] if missing else []
+    return noticed(f"class(es) without a held-out {thing}, not measured", missing)
 
 
 # what is said of all
@@ -159,7 +158,7 @@ def first_difference(mine: dict[str, Any], other: dict[str, Any]) -> str | None:
             if here.get(things) != there.get(things):
                 return f"{here['name']} has {here.get(things)} {things} instead of {there.get(things)}"
         if here["size"] != there["size"]:
-            return f"{here['name']} has {here['size']:,} bytes instead of {there['size']:,}"
+            return f"{here['name']} has {counted(here['size'], 'byte')} instead of {there['size']:,}"
         if here["sha256"] != there["sha256"]:
             return f"{here['name']} has the same size but other contents"
     changed = [key for key in mine if key != "files" and mine[key] != other.get(key)]
@@ -171,7 +170,7 @@ def classes_text(labels: npt.NDArray[np.int32], classes: Sequence[str], things: 
     counts = np.bincount(labels, minlength=len(classes))
     least, most = int(counts.argmin()), int(counts.argmax())
     if counts[least] == counts[most]:
-        return f"{counts[least]:,} {things} of each class to learn from"
+        return f"{counted(int(counts[least]), things.removesuffix('s'))} of each class to learn from"
     names = [short(classes[number], 20) for number in (least, most)]
     return f"from {counts[least]:,} ({names[0]}) to {counts[most]:,} ({names[1]}) {things} a class"
 

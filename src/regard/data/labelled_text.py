@@ -15,7 +15,7 @@ from regard.data.decode import LineEnds
 from regard.data.labelled import LEFT, classes_text, first_difference, parts_text, short
 from regard.data.rows import Skipped
 from regard.data.text import Documents, Read, Reading
-from regard.errors import Notice
+from regard.errors import Notice, counted
 from regard.tokens.text import pieces
 
 CODES = {"train": (TRAIN,), "held_out": (HELD_OUT,), "all": (TRAIN, HELD_OUT)}
@@ -105,8 +105,8 @@ class LabelledTextSource:
         """What was found, in numbers; at most 80 columns."""
         learnt = self.labels if self.held_from == "all" else self.labels[self.parts == TRAIN]
         lines = [
-            f": {self.count:,} texts in {len(self.classes):,} classes",
-            f"  {self.characters:,} characters ({len(self.distinct):,} different)",
+            f": {counted(self.count, 'text')} in {counted(len(self.classes), 'class(es)')}",
+            f"  {counted(self.characters, 'character')} ({len(self.distinct):,} different)",
             f"  {parts_text(self.parts, self.held_from, self.left)}",
             f"  {classes_text(learnt, self.classes, 'texts')}",
             *([f"  {LEFT}"] if self.left else []),

@@ -10,24 +10,26 @@ import numpy as np
 from regard.data.class_folders import lay_out, part_in_name
 from regard.data.class_split import HELD_OUT, TRAIN, held_out
 from regard.data.decode import Entry, LineEnds, TextFile
-from regard.data.labelled import choose, conflicts, not_measured, overlap, overlap_notice
+from regard.data.labelled import choose, conflicts, not_measured, overlap, overlap_notice, short
 from regard.data.labelled_text import PASSED, LabelledTextSource
 from regard.data.picture_labels import class_name
 from regard.data.picture_open import Asked, Root
 from regard.data.rows import Skipped, Wrong
 from regard.data.scan import Counting
 from regard.data.sniff import HEAD, encoding_of
-from regard.data.table import Cell, has_columns, is_table, rows_of
+from regard.data.table import Cell, column_names, has_columns, is_table, rows_of
 from regard.data.text import Reading, documents_of
-from regard.errors import Notice, RegardError
+from regard.errors import Notice, RegardError, counted, noticed
 
 TEXTS, LABEL = "texts", "label"
 """What refusals call them; and the column or key that holds a row's class."""
 WANTED = "labelled texts are a table (.csv, .tsv, .jsonl) with text and label, or a folder of .txt files for each class"
+UNNAMED = "table(s) as plain text; as classes with columns named text (or --text-key) and label"
+MIXED = "table(s) with text and label as plain text beside other files; as classes if given alone"
 TOO_FEW = "add texts of another class"
 TWICE = "texts that stand under two classes or more; they are not held out by chance"
-EQUAL = "held-out texts also stand in training"
-NO_TABLES, NO_TEXTS = "files that are no table with text and label ignored", "files that are no .txt ignored"
+EQUAL = "held-out text(s) with a copy in training"
+NO_TABLES, NO_TEXTS = "file(s) other than tables with text and label ignored", "file(s) other than .txt ignored"
 
 
 def are_tables(entries: Sequence[Entry], reading: Reading) -> bool:
@@ -37,26 +39,39 @@ def are_tables(entries: Sequence[Entry], reading: Reading) -> bool:
 
 def _is_labelled(entry: Entry, reading: Reading) -> bool:
     """By its name and its first line."""
-    if not is_table(entry.name):
-        return False
+    return is_table(entry.name) and has_columns(entry.name, _beginning(entry, reading), (reading.text_key, LABEL))
+
+
+def _beginning(entry: Entry, reading: Reading) -> str:
+    """Of the file's text; "" where it cannot be read."""
     try:
         with open(entry.path, "rb") as file:
             head = file.read(HEAD)
         encoding = encoding_of(head, entry.shown, reading.encoding)
-        beginning = head[encoding.mark :].decode(encoding.name, "ignore").replace("\r\n", "\n").replace("\r", "\n")
     except (OSError, RegardError):
-        return False
-    return has_columns(entry.name, beginning, (reading.text_key, LABEL))
+        return ""
+    return head[encoding.mark :].decode(encoding.name, "ignore").replace("\r\n", "\n").replace("\r", "\n")
 
 
-def could_be_classes(entries: Sequence[Entry]) -> list[Notice]:
-    """Said where a folder's texts, which are read as one to go on with, lie as those of classes do."""
+def could_be_classes(entries: Sequence[Entry], reading: Reading) -> list[Notice]:
+    """Said of what is read as one text to go on with, though it lies or is named as classes are, or nearly."""
+    labelled, others = list[str](), list[str]()
+    for entry in entries:
+        if _is_labelled(entry, reading):
+            labelled.append(entry.shown)
+        elif PurePath(entry.name).suffix.lower() in (".csv", ".tsv"):
+            names = [short(name, 20) for name in column_names(entry.name, _beginning(entry, reading))]
+            if len(names) > 1:
+                others.append(f"{entry.shown}: {' | '.join(names[:5])}{' | …' if len(names) > 5 else ''}")
+    return [*noticed(MIXED, labelled), *noticed(UNNAMED, others), *_folders_of_texts(entries)]
+
+
+def _folders_of_texts(entries: Sequence[Entry]) -> list[Notice]:
     folders = Counter(PurePath(entry.name).parts[0] for entry in entries)
     inside = all(len(PurePath(entry.name).parts) > 1 and entry.name.lower().endswith(".txt") for entry in entries)
     if not inside or len(folders) < 2 or min(folders.values()) < 2:
         return []
-    what = "folders of .txt as one text; as classes with --task classification"
-    return [Notice(what, len(folders), tuple(list(folders)[:5]))]
+    return noticed("folders of .txt as one text; as classes with --task classification", list(folders))
 
 
 def open_labelled_texts(roots: Sequence[Root], reading: Reading, asked: Asked) -> LabelledTextSource:
@@ -64,8 +79,13 @@ def open_labelled_texts(roots: Sequence[Root], reading: Reading, asked: Asked) -
 
     Raises RegardError for a wrong row or folder, and for what nothing can be learnt from.
     """
-    tables = are_tables([entry for root in roots for entry in root.entries], reading)
-    return (_of_tables if tables else _of_folders)(roots, reading, asked)
+    entries = [entry for root in roots for entry in root.entries]
+    alone = not any(map(_is_text, entries)) and any(is_table(entry.name) for entry in entries)
+    return (_of_tables if alone or are_tables(entries, reading) else _of_folders)(roots, reading, asked)
+
+
+def _is_text(entry: Entry) -> bool:
+    return PurePath(entry.name).suffix.lower() == ".txt"
 
 
 # what files hold
@@ -158,15 +178,14 @@ class Folders:
 
 
 def _of_tables(roots: Sequence[Root], reading: Reading, asked: Asked) -> LabelledTextSource:
-    entries, others = list[Entry](), list[str]()
-    for entry in (entry for root in roots for entry in root.entries):
-        if _is_labelled(entry, reading):
-            entries.append(entry)
-        else:
-            others.append(entry.shown)
+    found = [entry for root in roots for entry in root.entries]
+    entries = [entry for entry in found if _is_labelled(entry, reading)]
+    entries = entries or [entry for entry in found if is_table(entry.name)]  # the first says what it lacks
+    taken = set(entries)
+    others = [entry.shown for entry in found if entry not in taken]
     several = len(entries) > 1
     parts = {entry.name: _part_said(entry.name) if several else None for entry in entries}
-    return _made(entries, Rows(parts, nobody), reading, asked, _ignored(NO_TABLES, others))
+    return _made(entries, Rows(parts, nobody), reading, asked, noticed(NO_TABLES, others))
 
 
 def _part_said(name: str) -> str | None:
@@ -179,7 +198,7 @@ def _of_folders(roots: Sequence[Root], reading: Reading, asked: Asked) -> Labell
     for root in roots:
         texts = list[Entry]()
         for entry in root.entries:
-            if PurePath(entry.name).suffix.lower() == ".txt":
+            if _is_text(entry):
                 texts.append(entry)
             else:
                 others.append(entry.shown)
@@ -195,11 +214,7 @@ def _of_folders(roots: Sequence[Root], reading: Reading, asked: Asked) -> Labell
         entries += texts
     if not entries:
         raise RegardError(asked.shown, "holds no labelled texts", WANTED)
-    return _made(entries, Folders(said, nobody), reading, asked, _ignored(NO_TEXTS, others))
-
-
-def _ignored(what: str, names: Sequence[str]) -> list[Notice]:
-    return [Notice(what, len(names), tuple(names[:5]))] if names else []
+    return _made(entries, Folders(said, nobody), reading, asked, noticed(NO_TEXTS, others))
 
 
 def _made(
@@ -218,8 +233,8 @@ def _made(
         parts = np.where(held_out(chosen.labels, groups), HELD_OUT, TRAIN).astype(np.uint8)
     held, names = parts == HELD_OUT, [columns.names[row] for row in chosen.rows.tolist()]
     if not held.any():
-        what = f"{len(parts):,} texts in {len(chosen.classes):,} classes leave none to test on"
-        raise RegardError(asked.shown, what, "give two or more of a class")
+        there = f"{counted(len(parts), 'text')} in {counted(len(chosen.classes), 'class(es)')}"
+        raise RegardError(asked.shown, f"of {there} none is left to test on", "give two or more of a class")
     copied = overlap(parts, groups)
     said = [*chosen.notices, *conflicts(chosen.labels, groups, names, TWICE)]
     if not asked.scoring:

@@ -33,13 +33,13 @@ from regard.data.scan import Found, scan
 from regard.data.series import WANTED as WANTED_SERIES
 from regard.data.series import SeriesSource, open_series
 from regard.data.sniff import STANDARD_INPUT, check_encoding
-from regard.data.sound_kinds import sound_kind
+from regard.data.sound_kinds import misnamed, sound_kind
 from regard.data.sound_open import open_sounds
 from regard.data.sounds import SoundSource
 from regard.data.spool import spool_stdin
 from regard.data.text import ROWS, Reading, TextSource
 from regard.data.walk import Walk
-from regard.errors import Notice, RegardError
+from regard.errors import Notice, RegardError, noticed
 
 __all__ = ["Source", "open_source", "spool_stdin"]
 
@@ -71,12 +71,15 @@ def open_source(
     reading = Reading(check_encoding(encoding), skip_bad, text_key)
     if not paths:
         raise RegardError("data", "nothing was given to read", "name a file, a folder, or - for standard input")
-    opening = _Opening(spool, resume)
+    opening, said = _Opening(spool, resume), list[Notice]()
     try:
         for number, path in enumerate(paths):
             opening.add(path, number)
         walk, name = opening.walk, _run_name(paths[0])
         shown = _shown(paths[0]) if len(paths) == 1 else f"{_shown(paths[0])} and {len(paths) - 1} more"
+        if not walk.entries and not walk.unreadable:
+            passed = "".join(f", but {notice}" for notice in walk.notices())
+            raise RegardError(shown, f"there is no file in it{passed}", "give texts, pictures, sounds or a table")
         asked = Asked(name, shown, walk.unreadable, walk.notices(), skip_bad, scoring, task != DISTILLATION)
         if not opening.streams:
             kind = picture_kind(walk.entries)
@@ -91,14 +94,14 @@ def open_source(
                 series = open_series(walk.entries, reading, asked, certain=task == FORECASTING)
                 if isinstance(series, SeriesSource):
                     return series
-                opening.notices += series
-            if task is None and not scoring:
-                opening.notices += could_be_classes(walk.entries)
+                said += series
+                if task is None and not scoring and not series:
+                    said += could_be_classes(walk.entries, reading)
         elif task == CLASSIFICATION:
             raise RegardError(shown, "what comes in a stream has no labels", WANTED)
         elif task == FORECASTING:
             raise RegardError(shown, "what comes in a stream is read as text", WANTED_SERIES)
-        notices = (*walk.notices(), *opening.notices)
+        notices = (*walk.notices(), *opening.notices(), *said, *misnamed(walk.entries))
         source = scan(
             Found(name=name, shown=shown, entries=walk.entries, unreadable=walk.unreadable, notices=notices), reading
         )
@@ -117,7 +120,7 @@ class _Opening:
         self.walk = Walk()
         self.roots: list[Root] = []
         self.streams = False
-        self.notices: list[Notice] = []
+        self._unnamed_rows: list[str] = []
         self.temporary: Path | None = None
         self._spool, self._resume = spool, resume
         self._made: list[Path] = []
@@ -147,6 +150,11 @@ class _Opening:
         if self.walk.take((status.st_dev, status.st_ino)):
             self._take(Entry(Path(path), Path(path).name, path))
         return None
+
+    def notices(self) -> list[Notice]:
+        """What is odd about the files that were named."""
+        what = "file(s) of JSON rows taken as plain text; named .jsonl, the text of each row is read"
+        return noticed(what, self._unnamed_rows)
 
     def discard(self) -> None:
         """Removes what was kept of streams."""
@@ -178,8 +186,7 @@ class _Opening:
     def _take(self, entry: Entry) -> None:
         self.walk.entries.append(entry)
         if PurePath(entry.name).suffix.lower() not in ROWS and _begins_with_a_row(entry.path):
-            what = "files that look like JSON rows taken as plain text; to read their texts, name them .jsonl"
-            self.notices.append(Notice(what, 1, (entry.shown,)))
+            self._unnamed_rows.append(entry.shown)
 
 
 def _shown(path: str) -> str:

@@ -13,7 +13,7 @@ from regard.data.content import steady, taken
 from regard.data.decode import Entry
 from regard.data.idx import idx_array
 from regard.data.sniff import Unreadable
-from regard.errors import Notice, RegardError, places
+from regard.errors import Notice, RegardError, counted, noticed, places
 
 _PICTURES = {"x", "image", "images", "img", "imgs", "picture", "pictures", "data"}
 _LABELS = {"y", "label", "labels", "target", "targets"}
@@ -60,9 +60,7 @@ def labelled_stacks(entries: Sequence[Entry], shown: str) -> tuple[list[Labelled
         names = sorted(numbers.shown.rpartition("/")[2] for numbers in alone)
         raise RegardError(shown, f"pictures and labels do not go together: {places(names)}", _WANTED)
     made = [_labelled(key, numbers, labels.get(key)) for key, numbers in pictures.items()]
-    return made, [
-        Notice("arrays that are neither pictures nor labels ignored", len(others), tuple(others[:5]))
-    ] if others else []
+    return made, noticed("array(s) other than pictures and labels ignored", others)
 
 
 def _arrays(entry: Entry) -> list[tuple[str, Numbers]]:
@@ -91,6 +89,6 @@ def _labelled(key: str, numbers: Numbers, labels: Numbers | None) -> Labelled:
     if labels is None:
         return Labelled(stack, None, part)
     if stack.count != labels.header.shape[0]:
-        what = f"has {stack.count:,} pictures, and {labels.shown} {labels.header.shape[0]:,} labels"
+        what = f"has {counted(stack.count, 'picture')}, and {labels.shown} {counted(labels.header.shape[0], 'label')}"
         raise Unreadable(stack.shown, what, "give those that belong together")
     return Labelled(stack, labels_of(labels), part)

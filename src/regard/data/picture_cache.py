@@ -272,7 +272,7 @@ class _Writing:
         prints = Prints(np.frombuffer(bytes(self._digests), "<u8").reshape(-1, 2), self._fields_of_all())
         parts, copied, said = settle(self.source, labels, parts, prints, self._names)
         notices = [
-            Notice(f"{self.source.kind} skipped as they cannot be read", len(self._bad), tuple(self._bad[:5])),
+            Notice(f"{self.decoder.wanted.thing}(s) skipped as unreadable", len(self._bad), tuple(self._bad[:5])),
             *(notice for notice in self._kinds if notice.count),
             *said,
         ]

@@ -20,7 +20,7 @@ from PIL import Image, UnidentifiedImageError
 
 from regard.data.content import LARGEST, steady, taken
 from regard.data.picture_kinds import HEAD, READ, SUFFIXES, format_of, other_format_of
-from regard.data.sniff import Unreadable
+from regard.data.sniff import Unreadable, is_plain
 
 T = TypeVar("T")
 
@@ -35,19 +35,19 @@ warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 KINDS = (
-    "animations or several pages, of which the first is read",
-    "CMYK pictures made red, green and blue",
-    "palettes made colours",
-    "pictures with transparency put over white",
-    "pictures of 16 bits a number, of which the upper 8 are kept",
-    "pictures of 1 bit a number, made 0 and 255",
-    "pictures turned or mirrored as their EXIF data say",
-    "pictures whose name says another format",
-    "grey pictures among coloured ones, given three equal channels",
-    "coloured pictures made grey",
-    "pictures of which less than half was kept by cutting the longer side",
-    "pictures of one colour alone",
-    "pictures of another size, scaled",
+    "picture(s) of several frames or pages, the first one read",
+    "CMYK picture(s) made red, green and blue",
+    "palette(s) made colours",
+    "picture(s) with transparency put over white",
+    "picture(s) of 16 bits a number, the upper 8 kept",
+    "picture(s) of 1 bit a number, made 0 and 255",
+    "picture(s) turned or mirrored as EXIF data say",
+    "picture(s) named as of another format",
+    "grey picture(s) among coloured ones, given three equal channels",
+    "coloured picture(s) made grey",
+    "picture(s) cut at the longer side to less than half",
+    "picture(s) of one colour alone",
+    "picture(s) of another size, scaled",
 )
 """What was done to a picture, or is worth counting; a picture has a bit for each."""
 FRAMES, CMYK, PALETTE, ALPHA, WIDE, BILEVEL, TURNED, MISNAMED, GREY, GREYED, CUT, CONSTANT, SCALED = (
@@ -114,7 +114,7 @@ def decode_one(given: str | Path | bytes, height: int, width: int, channels: int
     """One picture from a file or its bytes, by the rule that training used. Raises RegardError."""
     if isinstance(given, bytes):
         return see(given, "the picture", height, width, channels)
-    with steady(Path(given), str(given)) as (file, _):
+    with steady(Path(given), str(given), do="check the name: the run takes a picture's file") as (file, _):
         content = taken(file, LARGEST + 1)
     return see(content, str(given), height, width, channels)
 
@@ -155,7 +155,11 @@ def not_read(head: bytes, name: str) -> Unreadable:
     """Why the bytes are no picture that is read."""
     if not head:
         return _unreadable(name, "is empty")
+    if head.startswith(b"version https://git-lfs.github.com/spec/"):
+        return Unreadable(name, "is a Git LFS pointer in place of the picture", "fetch it by `git lfs pull`")
     other = other_format_of(head)
+    if other is None and is_plain(head):
+        return _unreadable(name, "is no picture but text")
     return _unreadable(name, f"is {other}, which is not read" if other else "is no picture")
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from regard.data.class_split import HELD_OUT, TRAIN, held_out
 from regard.data.copies import Groups, groups_of, nearly
 from regard.data.labelled import conflicts, not_measured, overlap, overlap_notice
-from regard.errors import Notice, RegardError, places
+from regard.errors import Notice, RegardError, counted, places
 
 if TYPE_CHECKING:
     from regard.data.picture_cache import Listed
@@ -18,8 +18,8 @@ LEAST = 64
 """Pictures without labels that something can be learnt from (P17)."""
 
 TWICE = "that stand under two classes or more, number for number; they are not held out by chance"
-EQUAL = "also stand in training"
-NEAR = "are nearly the same as one in training, or mirrored"
+EQUAL = "with a copy in training"
+NEAR = "nearly the same as one in training, or mirrored"
 
 
 class Prints(NamedTuple):
@@ -50,7 +50,7 @@ def settle(
     names: Sequence[str],
 ) -> Settled:  # fmt: skip
     """Of those that could be decoded. Raises RegardError if they teach nothing."""
-    scoring, things = source.held_from == "all", source.kind
+    scoring, things, thing = source.held_from == "all", source.kind, source.kind.removesuffix("s")
     if not len(labels):
         raise RegardError(source.shown, f"none of its {things} can be read", "give others")
     if not scoring:
@@ -59,17 +59,17 @@ def settle(
     if source.held_from == "a tenth":
         parts = np.where(held_out(labels, near), HELD_OUT, TRAIN).astype(np.uint8)
         if not (parts == HELD_OUT).any():
-            classes = f" in {len(source.classes):,} classes" if source.classes else ""
-            what = f"{len(parts):,} {things}{classes} leave none to test on"
+            classes = f" in {counted(len(source.classes), 'class(es)')}" if source.classes else ""
+            what = f"of {counted(len(parts), thing)}{classes} none is left to test on"
             raise RegardError(source.shown, what, "give two or more different ones of a class")
     copied = overlap(parts, near)
     notices = conflicts(labels, equal, names, f"{things} {TWICE}")
     if not scoring:
         exactly, held = overlap(parts, equal), int((parts == HELD_OUT).sum())
-        notices.append(overlap_notice(exactly, held, names, f"held-out {things} {EQUAL}"))
+        notices.append(overlap_notice(exactly, held, names, f"held-out {thing}(s) {EQUAL}"))
         if near is not equal:
-            notices.append(overlap_notice(copied & ~exactly, held, names, f"held-out {things} {NEAR}"))
-        notices += not_measured(source.classes, labels[parts == HELD_OUT], things.removesuffix("s"))
+            notices.append(overlap_notice(copied & ~exactly, held, names, f"held-out {thing}(s) {NEAR}"))
+        notices += not_measured(source.classes, labels[parts == HELD_OUT], thing)
     return Settled(parts, copied, notices)
 
 
@@ -81,6 +81,7 @@ def _check(source: "Listed", labels: npt.NDArray[np.int32], prints: Prints) -> N
         what = f"no {things.removesuffix('s')} of {places(gone)} can be read"
         raise RegardError(shown, what, f"repair the {things} or remove the class")
     if not classes and len(labels) < LEAST:
-        raise RegardError(shown, f"only {len(labels)} {things} without labels can be read", f"give at least {LEAST}")
+        what = f"only {counted(len(labels), things.removesuffix('s'))} without labels can be read"
+        raise RegardError(shown, what, f"give at least {LEAST}")
     if len(labels) > 1 and (prints.digests == prints.digests[0]).all():
         raise RegardError(shown, f"all its {things} are the same", "give different ones")

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from regard.data.rows import Skipped, Wrong, lines_of, parsed
-from regard.errors import Notice, RegardError, places
+from regard.errors import Notice, RegardError, counted, noticed, places
 
 TABLES = ("metadata.jsonl", "metadata.csv")
 LONGEST = 200
@@ -69,9 +69,8 @@ def _from_tables(names: Sequence[str], tables: Mapping[str, bytes], shown: str, 
                     raise RegardError(f"{where}:{line}", wrong.what, wrong.do) from None
                 skipped.add(f"{where}:{line}")
     without = [name for name, label in zip(names, of, strict=True) if label is None]
-    notices = [Notice("bad rows skipped", skipped.count, tuple(skipped.places))] if skip_bad else []
-    if without:
-        notices.append(Notice(f"{things} without a row left out", len(without), tuple(without[:5])))
+    notices = [Notice("bad row(s) skipped", skipped.count, tuple(skipped.places))] if skip_bad else []
+    notices += noticed(f"{things.removesuffix('s')}(s) without a row left out", without)
     return Labels(of, notices, frozenset(tables))
 
 
@@ -140,7 +139,7 @@ def _rows_of_csv(text: str, where: str) -> Iterator[tuple[int, dict[str, Any] | 
             elif any("\n" in cell for cell in row):  # a stray quotation mark takes the next rows for one cell (S4)
                 yield line, Wrong("a quotation mark opens here and ends on another line")
             elif row and len(row) != len(header):
-                yield line, Wrong(f"{len(row)} columns instead of {len(header)}")
+                yield line, Wrong(f"{counted(len(row), 'column')} instead of {len(header)}")
             elif row:
                 yield line, dict(zip(header, row, strict=True))
             line = reader.line_num + 1
@@ -163,7 +162,7 @@ def _from_files(
                 where = f"{shown}/{PurePosixPath(name).with_suffix(suffix)}"
                 raise RegardError(where, "holds no class's name", "write one name or number into it") from None
     if suffix == ".txt" and (None in labels or 2 * len(set(labels)) > len(labels)):
-        notice = Notice(f"texts beside {things} not taken as their classes, as most are different", len(names))
+        notice = Notice(f"text(s) beside {things} not taken as classes, as most are different", len(names))
         return Labels([None] * len(names), [notice])
     if without:
         what = f"{len(without)} of {len(names)} {things} have no {suffix} file beside them: {places(without)}"

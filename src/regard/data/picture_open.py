@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
-from regard.data.class_folders import Layout, class_folders, lay_out, masks_beside, part_in_name
+from regard.data.class_folders import Layout, lay_out, masks_beside, part_in_name
 from regard.data.decode import Entry
 from regard.data.labelled import choose
 from regard.data.picture_arrays import labelled_stacks
@@ -18,11 +18,11 @@ from regard.data.picture_labels import TABLES, labels_beside
 from regard.data.picture_sets import PICTURES, Archive, Aside, Loose, Places, Wanted
 from regard.data.picture_vote import Kind, kind_of
 from regard.data.pictures import PictureSource
-from regard.errors import Notice, RegardError, places
+from regard.errors import Notice, RegardError, counted, noticed, places
 
-MASKS = "masks passed over"
+MASKS = "mask(s) passed over"
 PASSED = "layout of folders that says no classes, passed over"
-TOO_FEW = f"{class_folders(PICTURES.things)}; pictures without labels lie in no folder below the one given"
+TOO_FEW = "add pictures of another class, or give the folder they lie in to learn without labels"
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class _Listing:
 
 
 def _counted(passed: dict[str, list[str]]) -> list[Notice]:
-    return [Notice(what, len(names), tuple(names[:5])) for what, names in passed.items() if names]
+    return [notice for what, names in passed.items() for notice in noticed(what, names)]
 
 
 def _made(found: Listed, asked: Asked) -> PictureSource:
@@ -175,7 +175,7 @@ def _made(found: Listed, asked: Asked) -> PictureSource:
     if not len(chosen.rows):
         raise RegardError(asked.shown, "no table of labels names one of its pictures", "add rows to it, or remove it")
     if not chosen.classes and len(chosen.rows) < LEAST and not asked.scoring:
-        what = f"has {len(chosen.rows):,} pictures without labels, fewer than {LEAST}"
+        what = f"has {counted(len(chosen.rows), 'picture')} without labels, fewer than {LEAST}"
         raise RegardError(asked.shown, what, "give more, or put those of each class into a folder named after it")
     sizes = np.array(columns.sizes)[chosen.rows]
     unlike, counts = np.unique(sizes, axis=0, return_counts=True)

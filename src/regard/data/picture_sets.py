@@ -61,7 +61,7 @@ class Wanted:
     @property
     def others(self) -> str:
         """What is said of other files."""
-        return f"files that are no {self.things} ignored"
+        return f"file(s) other than {self.things} ignored"
 
 
 def _is_picture(head: bytes, name: str, shown: str) -> bool | Unreadable:
@@ -217,15 +217,15 @@ class Archive:
             shown = f"{self.shown}: {name}"
             if not name or (is_hidden(name) and not _LEADS_OUT.match(name)):
                 if member.kind != "folder":
-                    aside.skip("hidden members of archives ignored", shown)
+                    aside.skip("hidden archive member(s) ignored", shown)
             elif _LEADS_OUT.match(name):
-                aside.skip("members of archives whose names lead out of them ignored", shown)
+                aside.skip("archive member(s) with a name that leads out of it ignored", shown)
             elif member.kind == "folder":
                 aside.folders.add(name)
             elif name in names:
-                aside.skip("second members of the same name ignored", shown)
+                aside.skip("second archive member(s) of the same name ignored", shown)
             elif member.kind != "file":
-                aside.skip(f"members of archives that are no plain file ({member.kind}) ignored", shown)
+                aside.skip(f"archive member(s) other than plain files ({member.kind}) ignored", shown)
             else:
                 names.add(name)
                 try:

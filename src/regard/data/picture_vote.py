@@ -18,7 +18,6 @@ from regard.data.packed import packing, unpacked
 from regard.data.picture_kinds import HEAD, format_of, is_named_so, other_format_of
 from regard.data.picture_labels import TABLES
 from regard.data.picture_sets import ZIP, members
-from regard.data.sniff import is_plain
 from regard.data.tar import Damaged, is_tar
 from regard.data.zips import zip_members
 from regard.errors import RegardError
@@ -60,7 +59,7 @@ def kind_of(entry: Entry) -> Kind | None:
     try:
         with steady(entry.path, entry.shown) as (file, state):
             head = taken(file, HEAD)
-            if format_of(head, entry.name) or (is_named_so(entry.name) and not is_plain(head)):
+            if format_of(head, entry.name) or is_named_so(entry.name):
                 return "loose"
             if (other := other_format_of(head)) and other not in _VECTORS:
                 return "loose"

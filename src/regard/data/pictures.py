@@ -15,7 +15,7 @@ from regard.data.labelled import LEFT, classes_text, first_difference, parts_tex
 from regard.data.picture_cache import Decoded, write_decoded
 from regard.data.picture_decode import KINDS, from_array, see
 from regard.data.picture_sets import PICTURES, Places
-from regard.errors import Notice
+from regard.errors import Notice, counted
 
 __all__ = ["HELD_OUT", "TRAIN", "UNPARTED", "PictureSource"]
 
@@ -109,10 +109,10 @@ class PictureSource:
 
     def summary(self) -> str:
         """What was found, in numbers; at most 80 columns."""
-        classes = f"in {len(self.classes):,} classes" if self.classes else "without labels"
+        classes = f"in {counted(len(self.classes), 'class(es)')}" if self.classes else "without labels"
         colour = "grey" if self.channels == 1 else "colour"
         lines = [
-            f": {self.count:,} pictures {classes}",
+            f": {counted(self.count, 'picture')} {classes}",
             f"  {_sizes_text(self.sizes)}, {colour}",
             f"  {parts_text(self.parts, self.held_from, self.left)}",
         ]

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,9 @@ DEEPEST = 64
 
 OR_SKIP = ", or skip such "
 """Before what such rows are called: the advice of everything that can skip them."""
+
+ANOTHER = "name the right one with --text-key"
+"""What to do where no key or column is called as that of the text is."""
 
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]')
 
@@ -53,6 +56,24 @@ def texts_of_rows(chunks: Iterable[str], name: str, key: str, skipped: Skipped |
                 skipped.add(f"{name}:{number}")
 
 
+def place_of(names: Sequence[str], wanted: str) -> int | None:
+    """Which of the names is the wanted one; where none is, the only one that differs in upper case or spaces alone."""
+    exact = [at for at, name in enumerate(names) if name == wanted]
+    found = exact or [at for at, name in enumerate(names) if name.strip().casefold() == wanted.strip().casefold()]
+    return found[0] if len(found) == 1 else None
+
+
+def value_of(row: dict[str, Any], key: str, do: str) -> Any:
+    """What the row has under the key. Raises Wrong where it has none; do: what to do then."""
+    if key in row:
+        return row[key]
+    names = list(row)
+    at = place_of(names, key)
+    if at is None:
+        raise Wrong(f"no key {key!r}; there are: {places(names) or 'none'}", do)
+    return row[names[at]]
+
+
 def lines_of(chunks: Iterable[str]) -> Iterator[tuple[int, str | None]]:
     """Number, from 1, and text of each line; None for a line that is too long, which is not kept in memory."""
     number, begun, length = 1, list[str](), 0
@@ -72,9 +93,7 @@ def _text(line: str | None, number: int, key: str) -> str:
         if isinstance(row, list) and number == 1:
             raise Wrong("the file is one array", "write one object a line, as `jq -c '.[]'` does")
         raise Wrong(f"the line is no object but {type(row).__name__}")
-    if key not in row:
-        raise Wrong(f"no key {key!r}; there are: {places(row) or 'none'}", "name the right one with --text-key")
-    text = row[key]
+    text = value_of(row, key, ANOTHER)
     if not isinstance(text, str):
         raise Wrong(f"the value of {key!r} is no string but {type(text).__name__}")
     try:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from regard.data.decode import Entry, LineEnds, TextFile
 from regard.data.held_out import LONG_LINE, repeated_lines, split
 from regard.data.rows import Skipped
-from regard.data.sniff import NotText, Unreadable
+from regard.data.sniff import NotText, OtherEncoding, Unreadable
 from regard.data.tally import Tally
 from regard.data.text import Documents, Read, Reading, TextSource, documents_of, texts_of
-from regard.errors import Notice, RegardError, places
+from regard.errors import Notice, RegardError, counted, noticed, places
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,9 @@ def scan(found: Found, reading: Reading) -> TextSource:
     )
 
 
-REPEATS = "also stand in training"
+ENCODED = "file(s) of another encoding skipped; make all UTF-8, or give --encoding if all are such"
+DOUBTED = "leave --encoding out and make all files UTF-8"
+REPEATS = "with a copy in training"
 
 
 def is_of_the_split(notice: Notice) -> bool:
@@ -68,7 +70,7 @@ def is_of_the_split(notice: Notice) -> bool:
 
 def _repetition(repeated: int, long_lines: int) -> Notice:
     share = repeated / max(long_lines, 1)
-    what = f"of {long_lines:,} held-out lines of {LONG_LINE} or more characters {REPEATS} ({share:.1%})"
+    what = f"of {counted(long_lines, 'held-out line')} of {LONG_LINE} or more characters {REPEATS} ({share:.1%})"
     return Notice(f"{what}; warning: the held-out score flatters" if share > 0.01 else what, repeated)
 
 
@@ -85,6 +87,7 @@ class Counting:
         self._not_text: list[RegardError] = []
         self._unreadable: list[RegardError] = list(unreadable)
         self._marked: list[str] = []
+        self._doubted: list[str] = []
         self._seen = len(unreadable)
 
     def read(self, entries: Sequence[Entry], shown: str) -> None:
@@ -112,14 +115,16 @@ class Counting:
             self.tally.add(document)
         if file.encoding.mark:
             self._marked.append(f"{file.shown}: {file.encoding.name}")
+        if file.encoding.doubted:
+            self._doubted.append(file.shown)
         if self.tally.documents > first:
             self.files.append(Read(file, first, self.tally.documents - first))
 
     def _check(self, name: str) -> None:
         bad = self._unreadable
         if len(bad) > 3 and len(bad) > 0.01 * self._seen:
-            what = f"{len(bad)} of {self._seen} files are unreadable: {places(error.where for error in bad)}"
-            raise RegardError(name, what, f"the first: {bad[0].what}; {bad[0].do}")
+            named = [f"{bad[0].where} {bad[0].what}", *(error.where for error in bad[1:])]
+            raise RegardError(name, f"{len(bad)} of {self._seen} files are unreadable: {places(named)}", bad[0].do)
         if not self.tally.documents:
             others = places(f"{error.where} {error.what}" for error in (*self._not_text, *bad))
             raise RegardError(
@@ -130,21 +135,26 @@ class Counting:
         """What was skipped in all, even if nothing was; then each kind of it, and what was done to the rest."""
         rows, empty = self._rows, self.tally.empty
         skipped = len(self._not_text) + len(self._unreadable) + rows.count + empty
+        encoded = [error for error in self._unreadable if isinstance(error, OtherEncoding)]
+        others = [error for error in self._unreadable if not isinstance(error, OtherEncoding)]
         details = (
-            Notice("files that are not text skipped", len(self._not_text), _named(self._not_text)),
-            Notice("unreadable files skipped", len(self._unreadable), _named(self._unreadable)),
-            Notice("bad rows skipped", rows.count, tuple(rows.places)),
-            Notice("documents of white space alone skipped", empty),
-            Notice("byte order marks obeyed and removed", len(self._marked), tuple(self._marked)),
-            Notice("line ends CR LF made line feeds", self._ends.pairs),
-            Notice("line ends CR made line feeds", self._ends.returns),
-            Notice("names of special tokens in the text taken as ordinary characters", self.tally.marks()),
+            *noticed("file(s) other than text skipped", _named(self._not_text)),
+            *noticed(ENCODED, _named(encoded)),
+            *noticed("unreadable file(s) skipped", _named(others)),
+            Notice("bad row(s) skipped", rows.count, tuple(rows.places)),
+            Notice("document(s) of white space alone skipped", empty),
+            *noticed("byte order mark(s) obeyed and removed", self._marked),
+            *noticed(f"file(s) probably in UTF-8 read as {self.reading.encoding}; {DOUBTED}", self._doubted),
+            Notice("line end(s) CR LF made LF", self._ends.pairs),
+            Notice("line end(s) CR made LF", self._ends.returns),
+            Notice("special token name(s) in the text taken as ordinary characters", self.tally.marks()),
         )
-        return (Notice("files, rows and documents skipped", skipped), *(notice for notice in details if notice.count))
+        whole = Notice("file(s), row(s) or document(s) skipped", skipped)
+        return (whole, *(notice for notice in details if notice.count))
 
 
-def _named(errors: list[RegardError]) -> tuple[str, ...]:
-    return tuple(f"{error.where} {error.what}" for error in errors)
+def _named(errors: Sequence[RegardError]) -> list[str]:
+    return [f"{error.where} {error.what}" for error in errors]
 
 
 def _proved(file: TextFile) -> Iterator[str]:

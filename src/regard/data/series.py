@@ -66,7 +66,7 @@ class SeriesSource:
         lines = [
             f": {counted(self.rows, 'row')} of {counted(len(self.columns), 'column')} of numbers",
             f"  {places(self.columns)}",
-            f"  {self.train:,} rows to learn from, the last {self.rows - self.train:,} held out",
+            f"  {counted(self.train, 'row')} to learn from, the last {self.rows - self.train:,} held out",
         ]
         return f"read {short(self.name, 75 - len(lines[0]))}" + "\n".join(line[:80] for line in lines)
 
@@ -113,4 +113,4 @@ def _made(table: Table, file: TextFile, asked: Asked) -> SeriesSource:
 
 
 def _skipped(rows: Skipped) -> Notice:
-    return Notice("rows skipped", rows.count, tuple(rows.places))
+    return Notice("row(s) skipped", rows.count, tuple(rows.places))

@@ -23,6 +23,10 @@ class Unreadable(RegardError):
     """The file cannot be opened, read or decoded: refused when named, skipped and counted in a folder (rule 6)."""
 
 
+class OtherEncoding(Unreadable):
+    """The file is text, and not in the encoding in which it is read."""
+
+
 @dataclass(frozen=True)
 class Encoding:
     """How the bytes of a file are read."""
@@ -30,6 +34,8 @@ class Encoding:
     name: str
     mark: int = 0
     """Bytes of the byte order mark at the beginning, which is no text; 0 without."""
+    doubted: bool = False
+    """Whether the bytes are UTF-8 beyond ASCII, which text in another encoding hardly ever is by chance."""
 
 
 _PACKED = "unpack it: `{tool} {file} | regard train -`"
@@ -144,9 +150,9 @@ def encoding_of(head: bytes, name: str, given: str | None) -> Encoding:
         stray = head.count(0) * 5 < len(head) and is_plain(head.replace(b"\0", b""))  # plain text but for a few NULs
         wide = None if stray else _looks_like(head)
         if wide:
-            raise Unreadable(name, f"holds NUL bytes and looks like {wide}", f"give --encoding {wide}")
+            raise OtherEncoding(name, f"holds NUL bytes and looks like {wide}", f"give --encoding {wide}")
         raise NotText(name, f"is binary: a NUL byte at offset {head.index(0)}", _LEAVE_OUT)
-    return Encoding(given or "utf-8")
+    return Encoding(given or "utf-8", doubted=given not in (None, "utf-8") and _is_beyond_ascii(head))
 
 
 def _check_magic(head: bytes, name: str) -> None:
@@ -166,6 +172,14 @@ def is_plain(head: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return not _CONTROL.search(head)
+
+
+def _is_beyond_ascii(head: bytes) -> bool:
+    """Whether the bytes are UTF-8 (perhaps cut at the end, where the file goes on) with a character beyond ASCII."""
+    try:
+        return not codecs.getincrementaldecoder("utf-8")("strict").decode(head, len(head) < HEAD).isascii()
+    except UnicodeDecodeError:
+        return False
 
 
 def _quoted(name: str) -> str:

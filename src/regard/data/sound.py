@@ -41,7 +41,7 @@ def decode_sound(given: str | Path | bytes, name: str = "the sound") -> Sound:
     """A sound from its file, or from bytes that refusals call `name`. Raises Unreadable, saying what is wrong."""
     if not isinstance(given, bytes):
         name = str(given)
-        with steady(Path(given), name) as (file, _):
+        with steady(Path(given), name, do="check the name: the run takes a sound's file") as (file, _):
             given = taken(file, LARGEST + 1)
     if len(given) > LARGEST:
         raise Unreadable(name, f"has more than {LARGEST >> 20} MB", "cut it into shorter ones")

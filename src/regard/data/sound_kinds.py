@@ -8,11 +8,12 @@ from regard.data.content import steady, taken
 from regard.data.decode import Entry
 from regard.data.packed import BROKEN, packing
 from regard.data.picture_kinds import HEAD
+from regard.data.picture_kinds import is_named_so as is_named_as_picture
 from regard.data.picture_sets import ZIP, members
 from regard.data.picture_vote import LOOKED_AT, Kind, voted
 from regard.data.sniff import is_plain
 from regard.data.tar import Damaged, is_tar
-from regard.errors import RegardError
+from regard.errors import Notice, RegardError, noticed
 
 SUFFIXES = (".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".aifc", ".au",
             ".snd", ".wma", ".caf", ".amr", ".w64")  # fmt: skip
@@ -45,7 +46,7 @@ def kind_of(entry: Entry) -> Kind | None:
     try:
         with steady(entry.path, entry.shown) as (file, state):
             head = taken(file, HEAD)
-            if is_sound(head, entry.name):
+            if is_sound(head, entry.name) or is_named_so(entry.name):
                 return "loose"
             if not (head[:4] in ZIP or packing(head) or is_tar(head)):
                 return None
@@ -53,3 +54,19 @@ def kind_of(entry: Entry) -> Kind | None:
             return "archive" if any(is_named_so(member.name) for member in held) else None
     except _UNKNOWN:
         return None
+
+
+def misnamed(entries: Sequence[Entry]) -> list[Notice]:
+    """Said of texts with the names of pictures or sounds, which are read as what they are."""
+    named = [entry for entry in entries if is_named_as_picture(entry.name) or is_named_so(entry.name)]
+    names = [entry.shown for entry in named if _is_text(entry)]
+    return noticed("text file(s) named as pictures or sounds read as text", names)
+
+
+def _is_text(entry: Entry) -> bool:
+    try:
+        with steady(entry.path, entry.shown) as (file, _):
+            head = taken(file, HEAD)
+    except RegardError:
+        return False
+    return bool(head) and is_plain(head)

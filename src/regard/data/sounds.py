@@ -19,7 +19,7 @@ from regard.data.picture_sets import Places, Wanted
 from regard.data.sniff import Unreadable
 from regard.data.sound import Sound, decode_sound
 from regard.data.sound_kinds import is_named_so, is_sound
-from regard.errors import Notice
+from regard.errors import Notice, counted
 from regard.tokens.sound import HIGHEST_RATE, MelSettings, fit, log_mel, settings_for
 
 Pixels = npt.NDArray[np.uint8]
@@ -28,10 +28,10 @@ LOWEST_RATE = 8000
 STEPS = 2.5
 """Of a byte for a decibel: 0 is silence, 100 dB below a full-scale sine, and 255 is 2 dB above one."""
 KINDS = (
-    "sounds of several channels, averaged",
-    "sounds longer than what is kept, their end cut off",
-    "sounds shorter than what is kept, silence added",
-    "sounds of silence alone",
+    "sound(s) of several channels, averaged",
+    "sound(s) longer than what is kept, the end cut off",
+    "sound(s) shorter than what is kept, silence added",
+    "sound(s) of silence alone",
 )
 """What was done to a sound, or is worth counting; a sound has a bit for each."""
 CHANNELS, CUT, FILLED, SILENT = (1 << bit for bit in range(len(KINDS)))
@@ -175,7 +175,7 @@ class SoundSource:
         rate = f"{rates[0]:,}" if len(rates) == 1 else f"{rates[0]:,} to {rates[-1]:,}"
         learnt = self.labels if self.held_from == "all" else self.labels[self.parts != HELD_OUT]
         lines = [
-            f": {self.count:,} sounds in {len(self.classes):,} classes",
+            f": {counted(self.count, 'sound')} in {counted(len(self.classes), 'class(es)')}",
             f"  {low:.2f} to {high:.2f} s, {rate} samples a second, {self.seconds.sum() / 60:,.1f} minutes in all",
             f"  {parts_text(self.parts, self.held_from, self.left)}",
             f"  {classes_text(learnt, self.classes, 'sounds')}",

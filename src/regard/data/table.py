@@ -1,8 +1,8 @@
 """Tables of .csv, .tsv and .jsonl to rows with the columns that are wanted; what is wrong is told at its line.
 
 A line ends at a line feed and nowhere else (bad-inputs, S2). The first line of .csv and .tsv names the columns; which
-of , and ; parts those of .csv is the one that makes the wanted names out of it. Cells of .tsv are what stands there;
-those of .csv may be quoted, and then hold commas, doubled quotation marks and line ends (RFC 4180).
+of , and ; parts those of .csv is the one that makes the wanted names out of it, be they in capitals. Cells of .tsv are
+what stands there; those of .csv may be quoted, and then hold commas, doubled quotation marks and line ends (RFC 4180).
 """
 
 import csv
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from regard.data.rows import Wrong, lines_of, parsed
-from regard.errors import RegardError, places
+from regard.data.rows import ANOTHER, OR_SKIP, Wrong, lines_of, parsed, place_of, value_of
+from regard.errors import RegardError, counted, places
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
 TALLEST, LONGEST = 20, 1 << 20
@@ -38,7 +38,8 @@ class _Columns:
         """Raises Wrong where the row has not as many cells as the table has columns (S3)."""
         if len(found) != len(self.names):
             mark = {"\t": "tabs", ",": "commas", ";": "semicolons"}[self.mark]
-            raise Wrong(f"{len(found)} cells between {mark}, and the table has {len(self.names)} columns")
+            there = counted(len(self.names), "column")
+            raise Wrong(f"{counted(len(found), 'cell')} between {mark}, and the table has {there}")
         return tuple(found[at] for at in self.at)
 
 
@@ -52,7 +53,7 @@ def has_columns(name: str, beginning: str, wanted: Sequence[str]) -> bool:
     try:
         if PurePath(name).suffix.lower() not in (".csv", ".tsv"):
             row = parsed(line)
-            return isinstance(row, dict) and all(key in row for key in wanted)
+            return isinstance(row, dict) and all(place_of(list(row), key) is not None for key in wanted)
         return _columns(line, PurePath(name).suffix.lower(), wanted) is not None
     except Wrong:
         return False
@@ -84,10 +85,20 @@ def rows_of(chunks: Iterable[str], name: str, wanted: Sequence[str]) -> Iterator
         if line is None or line.strip():
             columns = None if line is None else _columns(line, suffix, wanted)
             if columns is None:
-                what = f"no columns {' and '.join(map(repr, wanted))}; the first line is {(line or '')[:60]!r}"
-                raise RegardError(f"{name}:{number}", what, "name the columns in the first line")
+                raise RegardError(f"{name}:{number}", *_lacking(column_names(name, line or ""), wanted))
             return _split(lines, columns) if suffix == ".tsv" else _quoted(lines, columns)
     return iter(())
+
+
+def _lacking(names: Sequence[str], wanted: Sequence[str]) -> tuple[str, str]:
+    """What is wrong with the names of a table's columns, and what to do; the first wanted is that of the text."""
+    missing = [name for name in wanted if place_of(names, name) is None]
+    twice = [name for name in missing if name in names]
+    if twice:
+        return f"the column {twice[0]!r} stands twice", "give each column a name of its own"
+    there = places(name[:40] for name in names if name) or "none"
+    do = "name the columns so in the first line" + (f", or {ANOTHER}" if wanted[0] in missing else "")
+    return f"no column {' and none '.join(map(repr, missing))} among {there}", do
 
 
 def _columns(line: str, suffix: str, wanted: Sequence[str]) -> _Columns | None:
@@ -96,8 +107,9 @@ def _columns(line: str, suffix: str, wanted: Sequence[str]) -> _Columns | None:
             names = [name.strip() for name in (line.split(mark) if suffix == ".tsv" else _csv_cells(line, mark))]
         except Wrong:  # quoted, and parted by the other
             continue
-        if all(names.count(name) == 1 for name in wanted):
-            return _Columns(mark, names, [names.index(name) for name in wanted])
+        at = [place_of(names, name) for name in wanted]
+        if None not in at:
+            return _Columns(mark, names, [place for place in at if place is not None])
     return None
 
 
@@ -113,13 +125,14 @@ def _objects(lines: Iterator[tuple[int, str | None]], wanted: Sequence[str]) -> 
 def _values(row: Any, wanted: Sequence[str]) -> tuple[Cell, ...]:
     if not isinstance(row, dict):
         raise Wrong(f"the line is no object but {type(row).__name__}")
+    found = list[Cell]()
     for key in wanted:
-        if key not in row:
-            raise Wrong(f"no key {key!r}; there are: {places(row) or 'none'}")
-        if not isinstance(row[key], str | int) or isinstance(row[key], bool):
-            raise Wrong(f"the value of {key!r} is no string but {type(row[key]).__name__}")
-        _check_characters(str(row[key]))
-    return tuple(row[key] for key in wanted)
+        value = value_of(row, key, ANOTHER if key == wanted[0] else f"name one so{OR_SKIP}lines with --skip-bad")
+        if not isinstance(value, str | int) or isinstance(value, bool):
+            raise Wrong(f"the value of {key!r} is no string but {type(value).__name__}")
+        _check_characters(str(value))
+        found.append(value)
+    return tuple(found)
 
 
 def _check_characters(text: str) -> None:

@@ -11,7 +11,7 @@ from regard.data.decode import LineEnds, TextFile
 from regard.data.held_out import Split
 from regard.data.labelled import first_difference
 from regard.data.rows import Skipped, texts_of_rows
-from regard.errors import Notice, printable
+from regard.errors import Notice, counted, printable
 from regard.tokens.text import pieces
 
 PARTS = ("train", "held_out")
@@ -72,9 +72,9 @@ class TextSource:
 
     def summary(self) -> str:
         """What was found, in numbers."""
-        documents = "1 document" if self.documents == 1 else f"{self.documents:,} documents"
-        characters = f"{self.characters:,} characters ({len(self.distinct):,} different)"
-        parts = f"{self.train_characters:,} characters to learn from, {self.held_out_characters:,} held out"
+        documents = counted(self.documents, "document")
+        characters = f"{counted(self.characters, 'character')} ({len(self.distinct):,} different)"
+        parts = f"{counted(self.train_characters, 'character')} to learn from, {self.held_out_characters:,} held out"
         return f"read {printable(self.name)}: {documents}, {characters}\n  {parts}"
 
     def parts(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from regard.data.decode import Entry
 from regard.data.sniff import Unreadable
-from regard.errors import Notice
+from regard.errors import Notice, noticed
 
 Identity = tuple[int, int]
 """Device and inode: two names with the same are one file."""
@@ -31,16 +31,16 @@ class Walk:
         while waiting:
             path = waiting.pop()
             if path != root and path.name.startswith("."):
-                self._pass("hidden files and folders", path)
+                self._pass("hidden file(s) or folder(s)", path)
                 continue
             try:
                 status = os.stat(path)
                 if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(inside):
-                    self._pass("links that leave the folder", path)
+                    self._pass("link(s) out of the folder", path)
                 elif not (stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)):
-                    self._pass("pipes, sockets and devices", path)
+                    self._pass("pipe(s), socket(s) or device(s)", path)
                 elif not self.take((status.st_dev, status.st_ino)):
-                    self._pass("second names of the same file or folder", path)
+                    self._pass("second name(s) of the same file or folder", path)
                 elif stat.S_ISREG(status.st_mode):
                     self.entries.append(Entry(path, _name(path.relative_to(root)), str(path), lenient=True))
                 else:
@@ -59,14 +59,14 @@ class Walk:
 
     def notices(self) -> tuple[Notice, ...]:
         """What was passed over: kind, count, five of them."""
-        return tuple(Notice(f"{kind} skipped", len(paths), tuple(paths[:5])) for kind, paths in self._passed.items())
+        return tuple(one for kind, paths in self._passed.items() for one in noticed(f"{kind} skipped", paths))
 
     def _pass(self, kind: str, path: Path) -> None:
         self._passed.setdefault(kind, []).append(str(path))
 
     def _refused(self, path: Path, error: OSError) -> None:
         if path.is_symlink():
-            self._pass("links that lead nowhere or in a circle", path)
+            self._pass("link(s) to nowhere or in a circle", path)
         else:
             do = "make it readable, or leave it out"
             self.unreadable.append(Unreadable(str(path), f"cannot be read ({error.strerror})", do))
