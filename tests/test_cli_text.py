@@ -161,6 +161,18 @@ def test_T17_any_prompt_works(call: Call, run: Path) -> None:
     assert call("look", run, "", "--json").answer["tokens"] == ["<|endoftext|>"]
 
 
+def test_T17_a_prompt_that_is_the_name_of_a_file_is_said(
+    call: Call, run: Path, tmp_path: Path, given: Callable[[bytes], None]
+) -> None:
+    (tmp_path / "note.txt").write_text("So wise")
+    named = 'file name taken for the text itself; "$(cat FILE)" gives what is in it (note.txt)'
+    assert f"regard: 1 {named}" in call("predict", run, "note.txt", "--tokens=1").err
+    assert f"regard: 1 {named}" in call("look", run, "note.txt").err
+    assert named not in call("predict", run, "note", str(tmp_path), "--tokens=1").err
+    given(b"So wise\nnote.txt\n")
+    assert f"regard: 1 {named}" in call("predict", run, "--tokens=1").err
+
+
 def test_text_is_said_as_it_comes(call: Call, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pieces: list[str] = []
     monkeypatch.setattr("regard.answering.write", pieces.append)
@@ -230,4 +242,4 @@ def test_another_text_that_is_scored_is_compared_with_no_split(call: Call, run: 
     """All of it is held out: that its own lines repeat says nothing of the training."""
     (tmp_path / "twice.txt").write_text("A line of more than forty characters, again and again and again.\n" * 40)
     done = call("eval", run, tmp_path / "twice.txt")
-    assert (done.code, "also stand in training" in done.err) == (0, False)
+    assert (done.code, "with a copy in training" in done.err) == (0, False)

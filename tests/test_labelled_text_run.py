@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -111,9 +113,33 @@ def test_a_prediction_is_the_mean_over_tokens_of_the_model_itself(pets: Labelled
 def test_T17_long_and_strange_texts_are_answered_and_what_was_cut_is_said(pets: LabelledTextRun) -> None:
     long = "purr " * 1000
     assert dict(pets.predict(long)) == dict(pets.predict("purr " * 500))
-    assert any("tokens at the end of the text left out" in notice.what for notice in pets.notices)
+    assert any("tokens at the end of the text left out" in str(notice) for notice in pets.notices)
     assert sum(p for _, p in pets.predict("☃ 雪\ud83c".encode("utf-8", "replace").decode())) == pytest.approx(1)
     assert dict(pets.predict("purr\r\nfur")) == dict(pets.predict("purr\nfur"))
+
+
+def test_a_text_that_is_the_name_of_a_file_is_taken_as_it_is_and_that_is_said(
+    call: Call, texts: Path, tmp_path: Path
+) -> None:
+    run = texts / "runs" / "pets"
+    (tmp_path / "purr").mkdir()
+    (tmp_path / "purr" / "1.txt").write_text("bark with a leash\n")
+    (tmp_path / "fur").write_text("a bone")
+    way = '"$(cat FILE)" gives what is in it'
+    one = call("predict", run, "purr/1.txt", "--json")
+    assert one.answer["output"] == "cats"  # by its name
+    assert f"1 file name taken for the text itself; {way} (purr/1.txt)" in one.err
+    several = call("predict", run, "fur", "purr/1.txt", "purr", "a purr")
+    assert f"2 file names taken for the text itself; {way} (fur, purr/1.txt)" in several.err
+    assert way in call("look", run, "purr/1.txt").err
+    assert way not in call("predict", run, "purr", "purr/1.txt ", "purr/2.txt").err
+    command = f'{Path(sys.executable).parent}/regard predict {run} "$(cat purr/1.txt)" --json'
+    shell = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert json.loads(shell.stdout)["output"] == "dogs"
+    assert shell.stderr == ""
+    loaded = regard.load(run)
+    loaded.predict("fur")  # type: ignore[union-attr]
+    assert [(one.count, one.places) for one in loaded.notices] == [(1, ("fur",))]
 
 
 def test_P12_other_texts_are_scored_by_the_names_of_their_classes(texts: Path, tmp_path: Path) -> None:

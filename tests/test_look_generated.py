@@ -84,7 +84,7 @@ def test_a_model_that_ends_the_text_is_looked_at_up_to_there() -> None:
     run = asked(planted(gain=8.0), document=2)
     seen = look(run, [2, 2, 1], Sampling(tokens=5, temperature=0))
     assert (seen.n, seen.generated) == (3, None)
-    assert run.said == [("tokens less than were asked for, as the model ended the text", 5)]
+    assert run.said == [("token(s) less than asked for, as the model ended the text", 5)]
     going = look(asked(planted(gain=8.0), document=4), [2, 2, 1], Sampling(tokens=5, temperature=0))
     assert going.tokens.ids == (2, 2, 1, 2, 2, 2, 2, 2)
     assert going.generated is not None

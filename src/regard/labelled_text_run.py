@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from regard.errors import Notice, RegardError, printable
+from regard.errors import RegardError, noticed, printable
 from regard.trained import Run, called
 
 if TYPE_CHECKING:
@@ -56,12 +56,13 @@ class LabelledTextRun(Run):
 
         if not text or text.isspace():
             raise RegardError("TEXT", "it is empty", "give one with words in it")
+        self.notice_name(text)
         unified = text.replace("\r\n", "\n").replace("\r", "\n")
         if unified != text:
-            self.notice("line ends of the text written as line feeds", text.count("\r"))
+            self.notice("line end(s) of the text made LF", text.count("\r"))
         ids = self.tokenizer.encode(unified)
         if len(ids) > self.context:
-            what = f"tokens at the end of the text left out, as the context is {self.context:,}"
+            what = f"token(s) at the end of the text left out, as the context is {self.context:,}"
             self.notice(what, len(ids) - self.context)
         return np.array(ids[: self.context], np.int64)
 
@@ -162,9 +163,7 @@ class LabelledTextRun(Run):
         number = matched(self.classes, source.classes, source.shown)
         self.notices += source.notices
         missing = [name for name in self.classes if name not in source.classes]
-        if missing:
-            what = "classes without a text here, not measured"
-            self.notices.append(Notice(what, len(missing), tuple(missing[:5])))
+        self.notices += noticed("class(es) without a text here, not measured", missing)
         ours = np.array([number[name] for name in source.classes])
         other = write_labelled(source, self.tokenizer, folder)
         return replace(other, labels=ours[other.labels].astype(np.int32), classes=tuple(self.classes))

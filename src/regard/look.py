@@ -156,7 +156,7 @@ def continued(run: Any, ids: list[int], sampling: "Sampling") -> "list[Said]":
         raise RegardError("--tokens", what, f"give at most {room:,}" if room > 0 else "give a shorter text")
     said = list(heard(LanguageDecoder(run.model), ids, sampling, run.tokenizer.document))
     if len(said) < sampling.tokens:
-        run.notice("tokens less than were asked for, as the model ended the text", sampling.tokens - len(said))
+        run.notice("token(s) less than asked for, as the model ended the text", sampling.tokens - len(said))
     return said
 
 

@@ -48,13 +48,14 @@ class TextRun(Run):
 
     def _encode(self, text: str) -> list[int]:
         """A prompt's tokens: line ends as in training, the last ones if there are more than the context (T6, T17)."""
+        self.notice_name(text)
         unified = text.replace("\r\n", "\n").replace("\r", "\n")
         if unified != text:
-            self.notice("line ends of the prompt written as line feeds", text.count("\r"))
+            self.notice("line end(s) of the prompt made LF", text.count("\r"))
         ids = self.tokenizer.encode(unified)
         longest = self.model.config.context
         if len(ids) > longest:
-            what = f"tokens at the start of the prompt left out, as the context is {longest:,}"
+            what = f"token(s) at the start of the prompt left out, as the context is {longest:,}"
             self.notice(what, len(ids) - longest)
             ids = ids[-longest:]
         return ids or [self.tokenizer.document if self.tokenizer.document is not None else 0]
