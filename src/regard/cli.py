@@ -168,8 +168,8 @@ def predict(run: str, prompts: tuple[str, ...], json_: bool, stop: tuple[str, ..
 @as_json
 def look(
     what: str, text: str | None, save: str | None, head: str | None, query: str | None, tour: bool, page: bool | None,
-    port: str | None,
-    host: str | None, browser: bool, prove: bool, run_: str | None, overwrite: bool, json_: bool, **typed: str | None,
+    port: str | None, host: str | None, browser: bool, prove: bool, run_: str | None, overwrite: bool, json_: bool,
+    **typed: str | None,
 ) -> None:  # fmt: skip
     """Record what every head of RUN looks at in TEXT, prove it, name the strongest heads, and open the page that shows
     them all; without TEXT the page waits for one. Of a run on pictures, TEXT is a picture's file. Or open a saved
@@ -260,9 +260,7 @@ def check_look(saved: bool, text: str | None, run: str | None, save: str | None,
 @overwriting
 @reading
 @as_json
-def evaluate(
-    run: str, paths: tuple[str, ...], save: str | None, overwrite: bool, json_: bool, **how: Any
-) -> None:  # fmt: skip
+def evaluate(run: str, paths: tuple[str, ...], save: str | None, overwrite: bool, json_: bool, **how: Any) -> None:
     """Score RUN on its own held-out part, or on PATHS; beside it, the answers that look at nothing.
 
     \b
