@@ -13,6 +13,7 @@ from regard.data.sound import decode_sound
 from regard.data.sounds import picture_of
 from regard.errors import RegardError
 from regard.looking.picture import Picture
+from regard.looking.spectrogram import Spectrogram
 from regard.sound_run import SoundRun
 from regard.tokens.sound import TELEPHONE
 
@@ -125,11 +126,16 @@ def test_a_sound_is_looked_at_as_its_spectrogram(call: Call, sounds: Path, pitch
     seen = Picture.of(recording)
     pixels, _ = picture_of(decode_sound(path), pitches.chopper.width, TELEPHONE, "")
     np.testing.assert_array_equal(seen.pixels, pixels)
+    assert seen.sound == Spectrogram(TELEPHONE)
     recording.prove()
     assert recording.badge.startswith("Proven")
     done = call("look", sounds / "runs" / "pitches", path, "--save", "maps.svg", "--json")
     assert done.code == 0
-    assert (tmp_path / "maps.svg").read_text().startswith("<svg")
+    sheet = (tmp_path / "maps.svg").read_text()
+    assert sheet.startswith("<svg")
+    for words in ("log-mel spectrogram:", "2,000 Hz", "0.1 s", "low pitch"):
+        assert words in sheet
+    assert "picture" not in sheet.partition("</metadata>")[2]
     assert call("look", sounds / "runs" / "pitches", path, "--save", "page.html").code == 0
     data = json.loads(done.out)
     assert data["run"] == "pitches"

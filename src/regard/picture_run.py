@@ -1,10 +1,11 @@
 """A run on labelled pictures: what it can be asked."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from regard.errors import RegardError, agreeing, noticed, printable
 from regard.trained import Run, called
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 class PictureRun(Run):
     takes, things, answers = "picture", "pictures", True
+    axes: ClassVar[Mapping[str, Any]] = {}
+    """What a recording keeps of what its picture's axes mean, where it is a sound's."""
 
     @cached_property
     def chopper(self) -> "Chopper":
@@ -91,7 +94,7 @@ class PictureRun(Run):
                  "mean": list(chopper.mean), "deviation": list(chopper.deviation), "size": list(seen.size),
                  "crop": [crop.top, crop.left, crop.height, crop.width], "class_token": chopper.class_token,
                  "answers": self.answers, "classes": [printable(name) for name in self.outputs],
-                 "done": [agreeing(what, 2) for what in done]}  # fmt: skip
+                 "done": [agreeing(what, 2) for what in done], **self.axes}  # fmt: skip
         recording = record(self.model, chopper(seen.pixels[None]), named, name=self.facts["run"],
                            seed=self.facts["seed"], preprocessing=facts)  # fmt: skip
         found = Look(recording.kept, self.model)

@@ -1,5 +1,6 @@
 """A run on labelled sounds: what it can be asked. A sound is a picture of its own, its spectrogram."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,13 @@ class SoundRun(PictureRun):
     """`predict` and `look` take the file of a sound, or its bytes; a patch is a slice of time."""
 
     takes, things = "sound", "sounds"
+
+    @property
+    def axes(self) -> dict[str, Any]:  # type: ignore[override]
+        """How its spectrograms are made, from which seconds and hertz follow."""
+        from regard.tasks.labelled_sounds import SETTINGS
+
+        return {"sound": asdict(SETTINGS[self.chopper.height])}
 
     def seen(self, given: str | Path | bytes) -> "tuple[Seen, list[str]]":
         """The spectrogram that the model sees, and what had to be done to the sound. Raises RegardError."""

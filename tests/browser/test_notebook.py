@@ -171,7 +171,7 @@ def test_a_picture_is_chosen_in_a_notebook(notebook: Page, kernel: Kernel, tmp_p
     model = kernel.add(studio_of(run_of(tmp_path), None))
     notebook.evaluate("([model, cell]) => show(model, cell)", [model, "first"])
     cell = notebook.locator("#first")
-    cell.locator("text=Choose a picture above").wait_for(timeout=SOON)
+    cell.locator("text=Choose a file above").wait_for(timeout=SOON)
     chooser = cell.locator("input[type=file]")
     chooser.set_input_files({"name": "x.txt", "mimeType": "text/plain", "buffer": b"hello"})
     cell.locator(".page-said:has-text('is no picture')").wait_for(timeout=SOON)

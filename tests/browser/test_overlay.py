@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 
-from regard.looking.palette import CIVIDIS
+from regard.looking.palette import CIVIDIS, colour_index, lowest_of
 from regard.looking.picture import Picture
 from regard.looking.rollout import rollout
+from regard.looking.spectrogram import Spectrogram
 from regard.page.export import save_page
+from regard.tokens.sound import TELEPHONE
 
 from ..looking.patched import SHAPES, Planted, planted
+from ..looking.test_spectrogram import heard
 from .conftest import Open, Shown
 from .pictured import STAGE, by_patch, drawn, enlarged, entries, pixels, see
 from .planted import at, exact_numbers, go, number_in
@@ -249,6 +252,68 @@ def test_sliders_stand_in_the_address(pictured_page: str, pictured: Planted, ope
     assert (opacity.input_value(), share.input_value()) == ("60", "1")
 
 
+# what lies beside it
+
+
+def test_a_lost_border_is_hatched_and_the_rest_as_large_as_it_lay(shown: Shown, open_page: Open) -> None:
+    one = planted(19, 29, 8)
+    page = see(open_page, shown(one.recording), opacity=100, scale="linear")
+    lost, covered = pixels(page, ".matrix-stage canvas"), pixels(page)
+    high, wide = covered.shape[:2]
+    assert lost.shape[:2] == (round(high * 19 / 16), round(wide * 29 / 24))
+    for border in (lost[high:], lost[:, wide:]):
+        assert {tuple(colour) for colour in border.reshape(-1, 3).tolist()} & set(map(tuple, CIVIDIS.tolist())) == set()
+        assert len(np.unique(border)) > 2  # lines on paper
+    beneath, above = (page.locator(".matrix-stage canvas").nth(k).bounding_box() for k in range(2))
+    assert beneath is not None
+    assert above is not None
+    assert (beneath["x"], beneath["y"]) == (above["x"], above["y"])
+    stage = page.locator(".matrix-stage").bounding_box()
+    assert stage is not None
+    assert stage["height"] >= lost.shape[0]  # nothing of it is cut off
+    whole = see(open_page, shown(planted().recording))
+    assert pixels(whole, ".matrix-stage canvas").shape == pixels(whole).shape
+
+
+def test_a_sound_has_its_seconds_and_hertz(shown: Shown, open_page: Open) -> None:
+    one = heard(20)
+    page = see(open_page, shown(one.recording), row=3)
+    spectrogram, stage = Spectrogram(TELEPHONE), page.locator(STAGE).bounding_box()
+    assert stage is not None
+    for part, marks, size, start in (("times", spectrogram.times(24), "width", "x"),
+                                     ("pitches", spectrogram.pitches(), "height", "y")):  # fmt: skip
+        texts = page.locator(f".stage-{part} span")
+        assert texts.all_inner_texts() == [name for _, name in marks]
+        for k, (place, _) in enumerate(marks):
+            box = texts.nth(k).bounding_box()
+            assert box is not None
+            share = place / (24 if part == "times" else 40)
+            assert box[start] + box[size] / 2 == pytest.approx(stage[start] + share * stage[size], abs=1)
+    assert page.locator(".page-tabs a").all_inner_texts()[2] == "Spectrogram"
+    said = page.locator(".view.overlay").inner_text()
+    assert "patch 0,3 (0.06 to 0.08 s, all 40 bands)" in said
+    assert "after it 0.04 s of silence" in said
+    assert "picture" not in said
+    page.locator(STAGE).hover(position={"x": stage["width"] * 5.5 / 12, "y": 5})
+    page.locator("p:has-text('patch 0,5 (0.10 to 0.12 s, all 40 bands): 0.0833')").wait_for()
+    assert page.locator(".overlay-whole").is_hidden()
+    assert see(open_page, shown(heard(30).recording)).locator(".overlay-whole").is_visible()
+    page.set_viewport_size({"width": 360, "height": 800})
+    drawn(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_the_log_scale_has_an_even_look_in_the_middle(shown: Shown, open_page: Open) -> None:
+    one = planted(40, 40, 8, beta=1.0)
+    page = see(open_page, shown(one.recording), opacity=100)
+    assert page.locator(".page-ticks").inner_text().split() == ["1/729", "1/27", "1"]
+    found = entries(by_patch(page, one))
+    assert np.array_equal(found, colour_index(one.class_row[one.learned :], "log", lowest_of(27)))
+    go(page, view="overlay", opacity=100, head=1)
+    drawn(page)
+    assert set(entries(by_patch(page, one))) == {128}
+
+
 # states
 
 
@@ -257,9 +322,9 @@ def test_what_was_cut_lost_and_done_is_said(shown: Shown, open_page: Open) -> No
     address = shown(one.recording)
     page = see(open_page, address)
     said = page.locator("text=The whole picture").inner_text()
-    assert said == ("The whole picture: 400 x 190 pixels; of it 290 x 190 from 55, 0 on; given as 29 x 19 in 3 x 2 "
-                    "patches of 8 x 8. Lost, as they fill no patch, and hatched here: 3 at the bottom, 5 at the right. "
-                    "It counts among: coloured pictures made grey.")  # fmt: skip
+    assert said == ("The whole picture: 190 x 400 pixels (height x width); of it 190 x 290 from 0 down and 55 right "
+                    "on; given as 19 x 29 in 2 x 3 patches of 8 x 8; lost, as they fill no patch, and hatched: 3 "
+                    "pixels at the bottom, 5 at the right. It counts among: coloured pictures made grey.")  # fmt: skip
     whole = pixels(page, ".overlay-whole")
     assert whole.shape[1] == 140
     assert abs(whole.shape[0] - 140 * 190 / 400) <= 1

@@ -5,7 +5,7 @@ answer, which the last layer alone writes. So in every layer the same is seen. S
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -19,6 +19,7 @@ from regard.model.config import AttentionConfig, FeedForwardConfig, PositionConf
 from regard.model.sequence import Sequence
 from regard.model.transformer import Transformer
 from regard.tokens.patches import Grid, cut
+from regard.tokens.sound import MelSettings
 
 from .small import block
 
@@ -87,9 +88,12 @@ def planted(
     channels: int = 3, target: int | None = None, beta: float = 2.0, gain: float = 1.5,
     size: tuple[int, int] | None = None, crop: tuple[float, float, float, float] | None = None,
     done: tuple[str, ...] = (), patch_width: int | None = None, classes: tuple[str, ...] | None = None,
-    answers: bool = True,
+    answers: bool = True, sound: MelSettings | None = None,
 ) -> Planted:  # fmt: skip
-    """target: the last but one unless given. size, crop: of the whole picture, in which it is all unless given."""
+    """target: the last but one unless given. size, crop: of the whole picture, in which it is all unless given.
+
+    sound: how it was made, of a spectrogram.
+    """
     grid, learned = Grid(height, width, patch, patch_width or patch), class_token + registers
     aim = max(0, grid.n - 2) if target is None else target
     pixels = np.random.default_rng(height * width).integers(0, 256, (height, width, channels), np.uint8)
@@ -103,7 +107,8 @@ def planted(
     facts = {"grid": [height, width, patch, patch_width or patch], "mean": [0.5] * channels,
              "deviation": [0.5] * channels, "size": list(size or (height, width)),
              "crop": list(crop or (0, 0, *(size or (height, width)))), "class_token": class_token,
-             "answers": answers, "classes": list(names), "done": list(done)}  # fmt: skip
+             "answers": answers, "classes": list(names), "done": list(done),
+             **({} if sound is None else {"sound": asdict(sound)})}  # fmt: skip
     places = torch.cat((torch.zeros(learned, 2, dtype=torch.long), torch.from_numpy(grid.positions())))
     sequence = Sequence.whole(tokens, places[None])
     named = tokens_of_patches(grid, learned, class_token)

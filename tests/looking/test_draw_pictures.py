@@ -16,7 +16,7 @@ from regard.errors import RegardError
 from regard.look import Look
 from regard.looking.draw_pictures import draw_picture, query_of
 from regard.looking.drawing import Box, Cells, Drawing, Pixels, Text
-from regard.looking.palette import CIVIDIS
+from regard.looking.palette import CIVIDIS, colour_index, lowest_of, ticks
 from regard.looking.picture import Picture
 
 from .patched import SHAPES, Planted, planted
@@ -169,25 +169,53 @@ def test_what_was_cut_lost_and_done_is_said_and_drawn() -> None:
     one = planted(19, 29, 8, size=(190, 400), crop=(0, 55, 190, 290), done=("CMYK pictures made red, green and blue",))
     drawing = draw_picture(one.recording)
     said = words_of(drawing)
-    for words in ("the whole picture: 400 x 190", "of it 290 x 190 from 55, 0 on", "given as 29 x 19,",
-                  "lost: 3 px below, 5 right", "It counts among: CMYK pictures made red, green and blue."):  # fmt: skip
+    for words in ("the whole picture: 190 x 400 pixels (height x width)", "of it 190 x 290 from 0 down and 55 right on",
+                  "given as 19 x 29 in 2 x 3 patches of 8 x 8", "hatched: 3 pixels at the bottom, 5 at the right",
+                  "It counts among: CMYK pictures made red, green and blue."):  # fmt: skip
         assert words in said
-    item = next(item for item in drawing.items if isinstance(item, Pixels))
-    hatched = next(b for b in drawing.items if isinstance(b, Box) and b.fill == "hatch")
+    item, small = (item for item in drawing.items if isinstance(item, Pixels))
+    hatched, outside, _ = (b for b in drawing.items if isinstance(b, Box) and b.fill == "hatch")
     side = item.width / one.grid.covered[1]
     assert (hatched.x, hatched.y, hatched.width, hatched.height) == (item.x, item.y, 29 * side, 19 * side)
+    tiny = outside.width / 400  # what the model saw is not stretched over what it lost
+    expected = (outside.x + 55 * tiny, outside.y, 290 * tiny * 24 / 29, 190 * tiny * 16 / 19)
+    np.testing.assert_allclose((small.x, small.y, small.width, small.height), expected, atol=0.5)
     whole = draw_picture(planted().recording)
-    assert "lost:" not in words_of(whole)
+    assert "lost" not in words_of(whole)
     assert "It counts among" not in words_of(whole)
 
 
-def test_the_scale_is_fixed_and_logarithmic_from_17_tokens_on() -> None:
+def test_the_scale_follows_the_tokens_alone_and_is_logarithmic_from_17_on() -> None:
     assert draw_picture(planted().recording).facts["scale"] == "linear 0 to 1"
-    many = planted(40, 40, 8)
-    drawing = draw_picture(many.recording)
-    assert drawing.facts["scale"] == "log10 from 1e-6 to 1"
-    share = 1 + np.log10(many.weights(0, 0)[0, many.learned :]) / 6
-    assert np.abs(maps_of(drawing)[0].colours / 255 - by_patch(many, share)).max() <= 0.5 / 255 + 1e-6
+    drawn = []
+    for beta in (0.5, 2.0):
+        many = planted(40, 40, 8, beta=beta)
+        drawing = draw_picture(many.recording)
+        assert (many.n, drawing.facts["scale"]) == (27, "log10 from 1/729 to 1")
+        sharp, even, *_ = maps_of(drawing)
+        share = 1 + np.log10(many.weights(0, 0)[0, many.learned :]) / np.log10(729)
+        assert np.abs(sharp.colours / 255 - by_patch(many, share)).max() <= 0.5 / 255 + 1e-6
+        assert set(even.colours.ravel().tolist()) <= {127, 128}  # an even look is in the middle
+        drawn.append(
+            (
+                sharp.colours.max(),
+                even.colours.tolist(),
+                words_of(drawing).partition("weight,")[2].partition("planted")[0],
+            )
+        )
+    (high, *one), (higher, *other) = drawn
+    assert one == other
+    assert higher > high + 10
+
+
+@pytest.mark.parametrize("n", [2, 17, 28, 65, 257, 1000, 2211])
+def test_each_number_beside_the_colour_bar_stands_at_its_colour(n: int) -> None:
+    lowest = lowest_of(n)
+    for place, name in ticks("log", lowest):
+        above, _, below = name.replace(",", "").partition("/")
+        number = float(above) / float(below or 1)
+        assert colour_index(np.array(number), "log", lowest) == pytest.approx(255 * place, abs=0.51)
+    assert colour_index(np.array([lowest / 2, lowest, 1 / n, 1]), "log", lowest).tolist()[::3] == [0, 255]
 
 
 def test_an_svg_runs_nothing_and_says_where_it_is_from() -> None:

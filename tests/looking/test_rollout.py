@@ -45,5 +45,5 @@ def test_what_is_not_there_or_too_long_is_refused(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(RegardError, match="layer: 2 was not recorded"):
         rollout(recording, 2)
     monkeypatch.setattr(module, "LARGEST", 8)
-    with pytest.raises(RegardError, match="rollout: it is of 9 tokens, over 8; look at one head instead"):
+    with pytest.raises(RegardError, match="and 9 tokens are over its limit of 8; look at one head instead"):
         rollout(recording, 0)

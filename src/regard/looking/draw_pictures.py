@@ -12,14 +12,13 @@ import numpy.typing as npt
 
 from regard.errors import RegardError, counted
 from regard.looking.draw import LARGEST_OF_MANY, NARROWEST
-from regard.looking.drawing import Box, Cells, Drawing, Item, Pixels, Text, shown
+from regard.looking.drawing import Box, Cells, Drawing, Item, Line, Pixels, Text, shown
 from regard.looking.frame import (
     ACCENT,
     FAINT,
     INK,
     MARGIN,
     QUIET,
-    SMALL,
     Placed,
     caption,
     header,
@@ -28,16 +27,19 @@ from regard.looking.frame import (
     provenance,
     struck,
 )  # fmt: skip
-from regard.looking.palette import Scale, colour_index
+from regard.looking.palette import Scale, colour_index, lowest_of
 from regard.looking.picture import LOG_ABOVE, Picture
 from regard.looking.png import text_width
 from regard.looking.record import Recording
+from regard.looking.spectrogram import Spectrogram
 
 LARGEST = 384
 """Pixels on the longer side of the picture itself."""
 WHOLE = 130
 """Pixels on the longer side of the frame that shows where it lay in the whole picture."""
 GAP = 24
+_PITCH, _TIME = 58, 20
+"""Pixels for the numbers on the left of a spectrogram, and below it and each of its maps."""
 MEAN = "the mean over all patches"
 """What is drawn where no token was asked for and the answer is read from no token of its own."""
 
@@ -77,8 +79,9 @@ def draw_picture(
 ) -> Drawing:  # fmt: skip
     """The picture, and what one query looks at in it: every head, layers downwards, or one head (layer, head) alone.
 
-    query: as in query_of. badge: the recording's own unless given. scale: linear from 0 to 1, or log from 1e-6 to 1,
-    which is the default above 16 tokens. width: of the drawing at most. Raises RegardError for a recording of a text.
+    query: as in query_of. badge: the recording's own unless given. scale: linear from 0 to 1, or log from 1 / n^2 to 1
+    for n tokens, which is the default above 16 of them. width: of the drawing at most. Raises RegardError for a
+    recording of a text.
     """
     seen, asked, said = Picture.of(recording), query_of(recording, query), recording.badge if badge is None else badge
     scale = scale or ("log" if recording.n > LOG_ABOVE else "linear")
@@ -98,13 +101,14 @@ def draw_picture(
         for k, one in enumerate(heads):
             row = recording.weights(layer, one, rows=asked.tokens).astype(np.float64).mean(axis=0)
             items += maps.drawn(recording, seen, row, (layer, one), scale, (MARGIN + k * step, round(y)))
-        y += maps.high + 34
+        y += maps.high + 34 + (_TIME if seen.sound else 0)
     items += struck(said, MARGIN / 2, top - 4, width - MARGIN, y - top + 8)
     which = {} if head is None else {"layer": head[0], "head": head[1]}
-    facts = provenance(recording, said, "self", scale, query=asked.name, patches=str(seen.grid), **which)
-    items += legend(scale, MARGIN, round(y) + 16)
-    more, y = caption([*_words(seen, asked), origin(facts)], width, y + 76)
-    sentence = f"What {asked.name} looks at in a picture of {len(seen.tokens)} patches, {said}."
+    lowest = lowest_of(recording.n)
+    facts = provenance(recording, said, "self", scale, lowest, query=asked.name, patches=str(seen.grid), **which)
+    items += legend(scale, MARGIN, round(y) + 16, hatched="not seen by the model", lowest=lowest)
+    more, y = caption([*_words(seen, asked, scale, recording.n), origin(facts)], width, y + 76)
+    sentence = f"What {asked.name} looks at in a {seen.thing} of {len(seen.tokens)} patches, {said}."
     return Drawing(width, math.ceil(y) + 20, sentence, (*items, *more), facts)
 
 
@@ -142,14 +146,15 @@ class _Maps:
         grid = row[seen.tokens].reshape(seen.grid.rows, seen.grid.columns).astype(np.float32)
         cells = grid.repeat(self.down, axis=0).repeat(self.across, axis=1)
         name = f"layer {head[0]}  head {head[1]}" if self.wide >= 60 else f"{head[0]}.{head[1]}"
-        colours, title = colour_index(cells, scale), f"layer {head[0]} head {head[1]}"
+        colours, title = colour_index(cells, scale, lowest_of(recording.n)), f"layer {head[0]} head {head[1]}"
         items: list[Item] = [Text(x, y - 9, name, 12, QUIET),
                              Cells(x, y, self.cell, colours, np.isnan(cells), title),
                              Box(x - 1, y - 1, self.wide + 2, self.high + 2, None, FAINT)]  # fmt: skip
         masses = seen.masses(row, recording.tokens.kinds)
         if self.wide >= 60:
             told = "   ".join(f"{_NAMES[kind]} {mass:.2f}" for kind, mass in masses.items())
-            items.append(Text(x, y + self.high + 18, told, 11, INK))
+            below = self.high + 18 + (_TIME if seen.sound else 0)
+            items += [Text(x, y + below, told, 11, INK), *_times(seen, x, y + self.high, self.wide / seen.grid.width)]
         return items
 
 
@@ -164,50 +169,75 @@ def _under(recording: Recording, seen: Picture, asked: Query) -> str:
 
 def _whole(seen: Picture, asked: Query, y: int, width: int) -> Placed:
     """The picture as the model saw it, its lost border hatched, the query's patch outlined; beside it the whole one."""
-    given = seen.grid.height, seen.grid.width
-    side = min(LARGEST, width - 2 * MARGIN - WHOLE - 2 * GAP)
+    given, labelled = (seen.grid.height, seen.grid.width), _PITCH if seen.sound else 0
+    side = min(LARGEST, width - 2 * MARGIN - WHOLE - 2 * GAP - labelled)
     larger = max(1, int(side // max(given))) if max(given) <= side else side / max(given)
     high, wide = (round(size * larger) for size in given)
     shown_high, shown_wide = (round(size * larger) for size in seen.pixels.shape[:2])
-    items: list[Item] = []
+    x, items = MARGIN + labelled, list[Item]()
     if seen.lost != (0, 0):
-        items.append(Box(MARGIN, y, wide, high, "hatch"))
-    items += [Pixels(MARGIN, y, shown_wide, shown_high, seen.pixels, "the picture as the model saw it"),
-              Box(MARGIN - 1, y - 1, wide + 2, high + 2, None, FAINT)]  # fmt: skip
+        items.append(Box(x, y, wide, high, "hatch"))
+    items += [Pixels(x, y, shown_wide, shown_high, seen.pixels, f"the {seen.thing} as the model saw it"),
+              Box(x - 1, y - 1, wide + 2, high + 2, None, FAINT)]  # fmt: skip
     for patch in np.flatnonzero(np.isin(seen.tokens, asked.tokens)) if not asked.derived else ():
         top, left, tall, broad = (float(size) * larger for size in seen.rectangles[patch])
         for out, colour in ((2, "#ffffff"), (1, ACCENT), (0, ACCENT)):
-            items.append(Box(MARGIN + left - out, y + top - out, broad + 2 * out, tall + 2 * out, None, colour))
-    x = MARGIN + wide + 2 * GAP
-    scaled = WHOLE / max(seen.size)
+            items.append(Box(x + left - out, y + top - out, broad + 2 * out, tall + 2 * out, None, colour))
+    beside, told = x + wide + 2 * GAP, float(y + 10)
+    if seen.sound:
+        items += _pitches(seen.sound, x, y, larger) + _times(seen, x, y + high, larger)
+    if seen.sound is None or seen.crop[3] < seen.size[1]:
+        items += _lay(seen, beside, y)
+        told = y + WHOLE * seen.size[0] / max(seen.size) + 22
+    more, end = caption(seen.told(), width, told, beside)
+    return [*items, *more], max(y + high + (_TIME if seen.sound else 0), end - 4)
+
+
+def _lay(seen: Picture, x: int, y: int) -> list[Item]:
+    """The frame of the whole picture, and in it what the model saw; all else is hatched."""
+    scaled, (high, wide) = WHOLE / max(seen.size), seen.grid.covered
     top, left, tall, broad = (size * scaled for size in seen.crop)
-    inside = (round(x + left), round(y + top), max(1, round(broad)), max(1, round(tall)))
+    inside = round(x + left), round(y + top), max(1, round(broad)), max(1, round(tall))
+    covered = max(1, round(broad * wide / seen.grid.width)), max(1, round(tall * high / seen.grid.height))
     whole = max(1, seen.size[1] * scaled), max(1, seen.size[0] * scaled)
-    items += [Box(x, y, *whole, "hatch", QUIET), Pixels(*inside, seen.pixels, "where it lay in the whole picture"),
-              Box(*inside, None, ACCENT)]  # fmt: skip
-    items += _said(seen, x, y + WHOLE * seen.size[0] / max(seen.size) + 22)
-    return items, y + max(high, WHOLE + 100)
+    return [Box(x, y, *whole, "hatch", QUIET),
+            Pixels(*inside[:2], *covered, seen.pixels, f"where it lay in the whole {seen.thing}"),
+            Box(*inside, None, ACCENT)]  # fmt: skip
 
 
-def _said(seen: Picture, x: float, y: float) -> list[Item]:
-    (high, wide), (top, left, tall, broad) = seen.size, seen.crop
-    lines = [f"the whole picture: {wide} x {high}"]
-    if (tall, broad) != (high, wide):
-        lines.append(f"of it {broad:.5g} x {tall:.5g} from {left:.5g}, {top:.5g} on")
-    lines += [f"given as {seen.grid.width} x {seen.grid.height},", str(seen.grid).partition(";")[0]]
-    if seen.lost != (0, 0):
-        lines.append(f"lost: {seen.lost[0]} px below, {seen.lost[1]} right")
-    return [Text(x, y + 18 * k, line, SMALL, QUIET) for k, line in enumerate(lines)]
+def _pitches(sound: Spectrogram, x: int, y: int, larger: float) -> list[Item]:
+    """On the left of a spectrogram, whose bands are so many pixels high."""
+    items: list[Item] = []
+    for place, name in sound.pitches():
+        at = y + place * larger
+        items += [Line(x - 5, at, x - 1, at, QUIET), Text(x - 9, at + 4, name, 11, QUIET, "end")]
+    return items
 
 
-def _words(seen: Picture, asked: Query) -> list[str]:
+def _times(seen: Picture, x: float, y: float, larger: float) -> list[Item]:
+    """Below a spectrogram or a map of it, whose frames are so many pixels wide."""
+    items: list[Item] = []
+    if seen.sound:
+        for place, name in seen.sound.times(seen.grid.width, max(2, int(seen.grid.width * larger // 44))):
+            at = x + place * larger
+            items += [Line(at, y + 1, at, y + 5, QUIET), Text(at, y + 17, name, 11, QUIET, "middle")]
+    return items
+
+
+def _words(seen: Picture, asked: Query, scale: Scale, n: int) -> list[str]:
     """What the drawing means, in sentences."""
     each = "mean of the weights from all patches to it (Derived)" if asked.derived else f"weight from {asked.name}"
     found = [f"Each patch has the colour of the {each}; nothing is smoothed or stretched. Patches, class and register "
              "tokens together have a mass of 1."]  # fmt: skip
+    if scale == "log":
+        found.append(f"The middle colour is an even look at all {n:,} tokens, 1/{n:,} each; weights below 1/{n * n:,} "
+                     "have the lowest. So the scale follows the number of tokens and nothing else.")  # fmt: skip
     if seen.lost != (0, 0):
-        found.append(f"Of the picture as it was given {shown(str(seen.grid).partition('; ')[2], 120)}: hatched above.")
+        found.append(
+            f"Of the {seen.thing} as it was given {shown(str(seen.grid).partition('; ')[2], 120)}: hatched above."
+        )
     if seen.done:
         found.append(f"It counts among: {shown('; '.join(seen.done), 200)}.")
-    found.append("Odd bright patches may be scratch space (Darcet et al. 2024).")
+    if seen.sound is None:
+        found.append("Odd bright patches may be scratch space (Darcet et al. 2024).")
     return [*found, "Weights show where a head read from, not why the model answered so (Jain and Wallace 2019)."]

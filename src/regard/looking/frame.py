@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from regard.looking.drawing import Box, Cells, Disc, Item, Line, Text, shown
-from regard.looking.palette import Scale, ticks
+from regard.looking.palette import LOWEST, Scale, described, ticks
 from regard.looking.png import text_width
 from regard.looking.record import Recording
 
@@ -54,31 +54,33 @@ def strip(labels: Sequence[str], width: int, y: float) -> Placed:
     return items, y + 21
 
 
-def legend(scale: Scale, x: int, y: int, what: str = "weight", hatched: str = "not allowed") -> list[Item]:
+def legend(
+    scale: Scale, x: int, y: int, what: str = "weight", hatched: str = "not allowed", lowest: float = LOWEST
+) -> list[Item]:
     """The colour bar of `what` with its numbers, and what hatching means; 40 pixels high."""
     bar = np.tile(np.arange(256, dtype=np.uint8), (10, 1))
     name = what if scale == "linear" else f"{what}, log scale"
     items: list[Item] = [Text(x, y + 10, name, SMALL, QUIET)]
     left = x + round(text_width(name, SMALL)) + 16
     items.append(Cells(left, y, 1, bar, np.zeros_like(bar, bool), "the colour scale"))
-    for place, number in ticks(scale):
+    for place, number in ticks(scale, lowest):
         at = left + round(place * 255) + 0.5
         items += [Line(at, y + 10, at, y + 14, QUIET), Text(at, y + 26, number, 11, QUIET, "middle")]
     items += [Box(left + 300, y, 24, 10, "hatch"), Box(left + 300, y, 24, 10, None, FAINT)]
     return [*items, Text(left + 332, y + 10, hatched, SMALL, QUIET)]
 
 
-def caption(sentences: Iterable[str], width: int, y: float) -> Placed:
+def caption(sentences: Iterable[str], width: float, y: float, x: float = MARGIN) -> Placed:
     """Sentences, one after another, broken where the picture ends."""
     items: list[Item] = []
     for sentence in sentences:
         line = ""
         for word in [*sentence.split(" "), ""]:
             longer = f"{line} {word}".strip()
-            if word and text_width(longer, SMALL) <= width - 2 * MARGIN:
+            if word and text_width(longer, SMALL) <= width - MARGIN - x:
                 line = longer
                 continue
-            items.append(Text(MARGIN, y, line, SMALL, QUIET))
+            items.append(Text(x, y, line, SMALL, QUIET))
             line, y = word, y + 18
         y += 4
     return items, y
@@ -94,14 +96,16 @@ def struck(badge: str, x: float, y: float, width: float, height: float) -> list[
     return items
 
 
-def provenance(recording: Recording, badge: str, site: str, scale: Scale, **more: Any) -> dict[str, Any]:
+def provenance(
+    recording: Recording, badge: str, site: str, scale: Scale, lowest: float = LOWEST, **more: Any
+) -> dict[str, Any]:
     """What the numbers are and whence: for the caption, the SVG's metadata and the PNG's text."""
     facts, said = recording.facts, recording.generated
     if said is not None:
         more = {"generated": said.brief, **more}
     return {
         "recording": recording.id, "model": recording.model_hash, "name": facts.name, "site": site,
-        "tokens": recording.n, "scale": "linear 0 to 1" if scale == "linear" else "log10 from 1e-6 to 1",
+        "tokens": recording.n, "scale": described(scale, lowest),
         "badge": badge, "recorded": facts.made, "regard": facts.version, "torch": facts.torch, **more,
     }  # fmt: skip
 

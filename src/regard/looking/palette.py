@@ -5,6 +5,7 @@ are all different here, so that a pixel tells its number back: in eight bits the
 equal, and 101 has been moved by one step of red.
 """
 
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -12,8 +13,8 @@ import numpy as np
 Scale = Literal["linear", "log"]
 Array = np.ndarray[Any, Any]
 
-LOWEST = -6
-"""The log scale runs from 10^-6 to 1; what is smaller, 0 included, has its lowest colour."""
+LOWEST = 1e-6
+"""Where the log scale begins; what is smaller, 0 included, has its lowest colour."""
 
 _TABLE = (
     "00224e00234f00245100255300255400265600275800285900285b00295d002a5f002a61002b62002c64002c66002d68002e6a002e6c"
@@ -37,11 +38,16 @@ CIVIDIS: Array = np.frombuffer(bytes.fromhex(_TABLE), np.uint8).reshape(256, 3)
 """(256, 3) red, green, blue."""
 
 
-def colour_index(weights: Array, scale: Scale) -> Array:
-    """Which colour each weight has, 0 to 255, uint8: weights in [0, 1]; NaN gives 0."""
+def lowest_of(n: int) -> float:
+    """Where the log scale of a picture's maps begins: at 1 / n^2, so that an even look at n tokens has its middle."""
+    return 1 / max(n, 2) ** 2
+
+
+def colour_index(weights: Array, scale: Scale, lowest: float = LOWEST) -> Array:
+    """Which colour each weight has, 0 to 255, uint8: weights in [0, 1]; NaN gives 0. lowest: of the log scale."""
     share = np.nan_to_num(weights, nan=0.0).astype(np.float64)
     if scale == "log":
-        share = 1 - np.log10(np.maximum(share, 10.0**LOWEST)) / LOWEST
+        share = 1 - np.log10(np.maximum(share, lowest)) / math.log10(lowest)
     found: Array = np.rint(255 * np.clip(share, 0, 1)).astype(np.uint8)
     return found
 
@@ -50,8 +56,17 @@ def hexadecimal(index: int) -> str:
     return "#" + bytes(CIVIDIS[index]).hex()
 
 
-def ticks(scale: Scale) -> list[tuple[float, str]]:
+def ticks(scale: Scale, lowest: float = LOWEST) -> list[tuple[float, str]]:
     """(place on the bar from 0 to 1, number) of the marks beside the colour bar."""
     if scale == "linear":
         return [(0.0, "0"), (0.25, "0.25"), (0.5, "0.5"), (0.75, "0.75"), (1.0, "1")]
-    return [(0.0, "1e-6"), (1 / 3, "1e-4"), (2 / 3, "0.01"), (1.0, "1")]
+    if lowest == LOWEST:
+        return [(0.0, "1e-6"), (1 / 3, "1e-4"), (2 / 3, "0.01"), (1.0, "1")]
+    n, (low, high) = round(lowest**-0.5), (f"{lowest**power:.1g}" for power in (0.75, 0.25))
+    marks = [(lowest, f"1/{n * n:,}"), (float(low), low), (1 / n, f"1/{n:,}"), (float(high), high), (1.0, "1")]
+    return [(1 - math.log10(number) / math.log10(lowest), name) for number, name in marks]
+
+
+def described(scale: Scale, lowest: float = LOWEST) -> str:
+    """In a few words, for the caption and the provenance."""
+    return "linear 0 to 1" if scale == "linear" else f"log10 from {ticks(scale, lowest)[0][1]} to 1"

@@ -4,16 +4,18 @@ The pixels are no copy: they are the recording's own input, joined again. Which 
 comes from what was recorded, never from the number of tokens. Shapes: n tokens; patches; height; width; channels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from regard.errors import RegardError
 from regard.looking.kept import Kept, Tokens
 from regard.looking.record import Recording
+from regard.looking.spectrogram import Spectrogram
 from regard.tokens.patches import Grid, join
 
 Array = npt.NDArray[np.float64]
@@ -53,6 +55,8 @@ class Picture:
     """What the logits are called, in their order."""
     done: tuple[str, ...]
     """What was done to it on the way, beside cutting and scaling: as `regard train` counts it of many pictures."""
+    sound: Spectrogram | None = None
+    """What its axes mean, if it is the spectrogram of a sound."""
 
     @classmethod
     def of(cls, recording: Recording) -> Self:
@@ -68,9 +72,10 @@ class Picture:
             if facts["class_token"] and kinds[0] != "class":
                 raise ValueError("class token")
             pixels, said = _pixels(recording.kept, facts, grid, patches), map(str, facts["done"])
+            sound = Spectrogram.of(facts["sound"], grid) if "sound" in facts else None
             return cls(pixels, grid.rectangles(), patches, (int(high), int(wide)), (top, left, height, width), grid,
                        bool(facts["class_token"]), bool(facts["answers"]), tuple(map(str, facts["classes"])),
-                       tuple(said))  # fmt: skip
+                       tuple(said), sound)  # fmt: skip
         except (KeyError, TypeError, ValueError, IndexError, RegardError) as error:
             what = "what the recording says of its picture does not fit together"
             raise RegardError("picture", what, "look at the picture again") from error
@@ -84,6 +89,29 @@ class Picture:
     def lost(self) -> tuple[int, int]:
         """Pixels at the bottom and at the right of what the model was given that lie in no patch."""
         return self.grid.lost
+
+    @property
+    def thing(self) -> str:
+        return "picture" if self.sound is None else "spectrogram"
+
+    def told(self) -> list[str]:
+        """How it became what the model saw, in a few words each; sizes have the height first, as everywhere."""
+        if self.sound is not None:
+            return self.sound.told(self.size[1], self.grid)
+        (high, wide), (top, left, tall, broad) = self.size, self.crop
+        found = [f"the whole picture: {high} x {wide} pixels (height x width)"]
+        if (tall, broad) != (high, wide):
+            found.append(f"of it {tall:.5g} x {broad:.5g} from {top:.5g} down and {left:.5g} right on")
+        found.append(f"given as {self.grid.height} x {self.grid.width} in {str(self.grid).partition(';')[0]}")
+        if self.lost != (0, 0):
+            found.append(f"lost, as they fill no patch, and hatched: {self.lost[0]} pixels at the bottom, "
+                         f"{self.lost[1]} at the right")  # fmt: skip
+        return found
+
+    def moved(self, before: Tensor, after: Tensor) -> float:
+        """Change of log p of what the picture is taken for, in nats. Logits (n, classes), before an edit and after."""
+        p, q = (logits[self.read].double().mean(dim=0).log_softmax(-1) for logits in (before, after))
+        return float(q[p.argmax()] - p.max())
 
     def masses(self, row: Array, kinds: tuple[str, ...]) -> dict[str, float]:
         """How much of a row of weights (n,) lies on patches, class and register tokens; they add up to the whole."""
@@ -110,6 +138,12 @@ class Picture:
         for value, (top, left, height, width) in zip(values, self.rectangles.tolist(), strict=True):
             out[top : top + height, left : left + width] = value
         return out
+
+
+def moves_of(recording: Recording) -> Callable[[Tensor, Tensor], float] | None:
+    """What edits of a picture are compared by; None of a text, and of a model without classes."""
+    seen = Picture.of(recording) if recording.is_picture else None
+    return seen.moved if seen is not None and seen.answers else None
 
 
 def _pixels(kept: Kept, facts: Mapping[str, Any], grid: Grid, patches: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:

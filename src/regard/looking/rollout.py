@@ -28,7 +28,8 @@ def rollout(recording: Recording, layer: int) -> np.ndarray[Any, Any]:
     """
     last = recording.kept.call("self", layer)
     if last.n > LARGEST:
-        raise RegardError("rollout", f"it is of {last.n:,} tokens, over {LARGEST:,}", "look at one head instead")
+        what = f"it multiplies matrices of all tokens by all, and {last.n:,} tokens are over its limit of {LARGEST:,}"
+        raise RegardError("rollout", what, "look at one head instead")
     found = torch.eye(last.n, dtype=torch.float64)
     for at in range(layer + 1):
         found = (found + mean_over_heads(recording.kept.call("self", at)) @ found) / 2

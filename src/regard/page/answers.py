@@ -14,7 +14,7 @@ import numpy as np
 
 from regard.errors import RegardError, printable
 from regard.looking.kept import Readings
-from regard.looking.palette import CIVIDIS
+from regard.looking.palette import CIVIDIS, LOWEST, lowest_of
 from regard.looking.picture import LOG_ABOVE as LOG_ABOVE_OF_PICTURES
 from regard.looking.record import Recording
 from regard.looking.tiles import SIDE, finest_kept, size_at
@@ -97,6 +97,7 @@ def facts(recording: Recording) -> dict[str, Any]:
         "d": call.query.shape[-1], "width": kept.config["width"], "vocabulary": kept.config["vocabulary"],
         "sites": list(recording.sites), "picture": picture_facts(recording),
         "logAbove": LOG_ABOVE[recording.is_picture],
+        "logFrom": lowest_of(recording.n) if recording.is_picture else LOWEST,
         "tokens": {"labels": list(tokens.labels), "kinds": list(tokens.kinds), "ids": list(tokens.ids)},
         "text": b"".join(tokens.raw).decode(errors="replace"), "name": printable(kept.name), "kernel": call.kernel,
         "dtype": call.dtype, "version": kept.version, "torch": kept.torch, "made": kept.made, "seed": kept.seed,

@@ -30,13 +30,17 @@ def picture_facts(recording: Recording) -> dict[str, Any] | None:
     if not recording.is_picture:
         return None
     seen = Picture.of(recording)
-    grid, (height, width, channels) = seen.grid, seen.pixels.shape
+    grid, sound, (height, width, channels) = seen.grid, seen.sound, seen.pixels.shape
     return {
         "rows": grid.rows, "columns": grid.columns, "patch": [grid.patch_height, grid.patch_width],
         "given": [grid.height, grid.width], "height": height, "width": width, "channels": channels,
         "lost": list(seen.lost), "size": list(seen.size), "crop": list(seen.crop), "done": list(seen.done),
         "read": "the class token" if seen.class_token else "the mean over all patches", "answers": seen.answers,
-        "rollout": FORMULA,
+        "rollout": FORMULA, "thing": seen.thing, "told": seen.told(), "sound": None if sound is None else {
+            "times": [[place / grid.width, name] for place, name in sound.times(grid.width)],
+            "pitches": [[place / grid.height, name] for place, name in sound.pitches()],
+            "parts": [sound.part(*one) for one in seen.rectangles.tolist()],
+        },
     }  # fmt: skip
 
 

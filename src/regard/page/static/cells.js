@@ -25,9 +25,15 @@ export function cellColours(page, what) {
   }
   const log = page.scale() === "log";
   const of = what === "mean" ? "mean weight" : "weight";
-  const name = `${of}: ${log ? "log10 from 1e-6 to 1 (less, and 0: lowest colour)" : "linear from 0 to 1"}`;
-  const ticks = log ? ["1e-6", "1e-4", "0.01", "1"] : ["0", "0.25", "0.5", "0.75", "1"];
+  const ticks = log ? cellLogTicks(page.facts, "1e-4", "0.01") : ["0", "0.25", "0.5", "0.75", "1"];
+  const name = `${of}: ` + (log ? `log10 from ${ticks[0]} to 1 (less, and 0: lowest colour)` : "linear from 0 to 1");
   return {name, ticks, rgb: page.palette, count: 256, at: (weight) => page.colourOf(weight), beyond: []};
+}
+
+/** Of the log scale of weights, even steps apart. A picture's has an even look at its n tokens in the middle. */
+export function cellLogTicks({picture, n}, ...between) {
+  const part = (count) => `1/${count.toLocaleString("en")}`;
+  return picture && n > 1 ? [part(n * n), part(n), "1"] : ["1e-6", ...between, "1"];
 }
 
 /** Blue over light grey (0) to orange, 255 colours; then the two of clipped cells: dark violet below, yellow above. */

@@ -4,7 +4,7 @@ import {readTile} from "./ask.js";
 import {asking, choiceOf, digits, keepFocus, numberCell, plainButton, rovingKeys} from "./controls.js";
 import {element, fill, tokenName} from "./dom.js";
 import {strongest} from "./exact.js";
-import {patchPixels, patchTokens} from "./patches.js";
+import {patchPart, patchPixels, patchTokens} from "./patches.js";
 import {classesSlice} from "./pictureslices.js";
 import {pictureStage} from "./stage.js";
 
@@ -19,7 +19,7 @@ export function classesView(place, page) {
   const [table, agreed, status, title, readout, list] = ["div", "p", "div", "h3", "p", "div"].map((name) => element(name));
   const readings = Array.from({length: count + 1}, (_, layer) => layer).filter((layer) => model || layer === count);
   const [lensLabel, lens] = choiceOf("lens reading of layer", readings.map((layer) => [String(layer), String(layer)]), (layer) => state.set({lens: layer}));
-  fill(place, element("h2", {}, "What does the model take the picture for, and from which layer on?"),
+  fill(place, element("h2", {}, `What does the model take the ${picture.sound ? "sound" : "picture"} for, and from which layer on?`),
     element("p", {class: "quiet"}, `The answer is the softmax of the logits of ${picture.read}. A lens reading is the final norm and the output matrix, applied anew to the ` +
       "stream that enters a layer: one way to read it, not what the layer thinks."),
     status, element("div", {class: "scroll"}, table), agreed, title, lensLabel,
@@ -35,7 +35,7 @@ export function classesView(place, page) {
     asked.ask(read, (found) => {
       shown = found;
       tell();
-    }, shown ? "" : "Reading what the picture is taken for …");
+    }, shown ? "" : "Reading what it is taken for …");
   }
 
   const chosen = () => Math.max(0, shown.top.findIndex(([, , id]) => id === now.id));
@@ -65,7 +65,7 @@ export function classesView(place, page) {
   function point(hovered) {
     const k = hovered < 0 ? patches.indexOf(now.row) : hovered;
     fill(readout, ...(k < 0 || !shown ? ["Choose a patch, or point at it, to read its number."] :
-      ["patch ", tokenName(facts, patches[k]), ": ", digits(own()[k])]));
+      ["patch ", tokenName(facts, patches[k]), patchPart(picture, k), ": ", digits(own()[k])]));
     if (hovered < 0 && k >= 0 && shown) page.say(readout.textContent);
   }
 

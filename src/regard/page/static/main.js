@@ -1,7 +1,7 @@
 // The page: what is looked at above, one view below it, all of it in the address.
 
 import {remembering, serverAnswers, storedAnswers, Refusal} from "./ask.js";
-import {cellBar} from "./cells.js";
+import {cellBar, cellLogTicks} from "./cells.js";
 import {element, fill} from "./dom.js";
 import {notesOf} from "./notes.js";
 import {counted} from "./numbers.js";
@@ -24,7 +24,7 @@ export async function openPage(place, {kind, answers, state, first, name, keys =
   page.refuse = (spot, error, retry) => fill(spot, element("p", {class: "failed"}, String(error.message ?? error), " ",
     retry ? element("button", {class: "plain", onclick: retry}, "try again") : null));
   page.scale = () => state.get().scale || (page.facts.n > page.facts.logAbove ? "log" : "linear");
-  page.colourOf = (weight) => colourIndex(weight, page.scale());
+  page.colourOf = (weight) => colourIndex(weight, page.scale(), page.facts.logFrom);
   const shell = pageShell(page, kind, live);
   fill(place, shell.root);
   let opening = 0;
@@ -61,10 +61,10 @@ export async function openPage(place, {kind, answers, state, first, name, keys =
   return Object.assign(page, {redraw: shell.redraw, close: shell.close});
 }
 
-/** weight -> 0 to 255 on the fixed scale; -1 for what is not allowed. Lowest of the log scale: 1e-6. */
-export function colourIndex(weight, scale) {
+/** weight -> 0 to 255 on the fixed scale; -1 for what is not allowed. from: the lowest of the log scale. */
+export function colourIndex(weight, scale, from) {
   if (Number.isNaN(weight)) return -1;
-  const share = scale === "log" ? 1 + Math.log10(Math.max(weight, 1e-6)) / 6 : weight;
+  const share = scale === "log" ? 1 - Math.log10(Math.max(weight, from)) / Math.log10(from) : weight;
   return roundHalfEven(255 * Math.min(Math.max(share, 0), 1));
 }
 
@@ -166,7 +166,7 @@ function pageShell(page, {views, tour, input}, live) {
       proof.update(now);
       shownStrip.update(now);
       page.tour?.update(now);
-      fill(tabs, ...views.map(([name, title], at) => tabOf(name, `${title}`, at, now, state)));
+      fill(tabs, ...views.map(([name, title], at) => tabOf(name, typeof title === "string" ? title : title(page.facts), at, now, state)));
       fill(choices, ...choicesOf(page, now));
       mount(now);
       saving.update();
@@ -201,7 +201,7 @@ function choicesOf(page, now) {
 /** The fixed scale as a bar with its numbers. */
 function colourBar(page, scale) {
   const canvas = cellBar(page.palette, 256, "page-bar");
-  const ends = scale === "log" ? ["1e-6", "1e-3", "1"] : ["0", "0.5", "1"];
+  const ends = scale === "log" ? cellLogTicks(page.facts, "1e-3") : ["0", "0.5", "1"];
   return element("span", {class: "page-scale"}, canvas, element("span", {class: "page-ticks number small quiet"}, ...ends.map((end) => element("span", {}, end))));
 }
 

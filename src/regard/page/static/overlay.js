@@ -5,7 +5,7 @@ import {blockOf} from "./blocks.js";
 import {asking, choiceOf, derivedBadge, digits, formOf, keepFocus, plainButton, rovingKeys} from "./controls.js";
 import {element, fill, tokenName} from "./dom.js";
 import {exactNumber, percent, shortNumber} from "./numbers.js";
-import {patchesGiven, patchesHeaviest, patchesIn, patchesWhole, patchMasses, patchPaint, patchPixels, patchSize, patchTokens} from "./patches.js";
+import {patchesGiven, patchesHeaviest, patchesIn, patchesWhole, patchMasses, patchPaint, patchPart, patchPixels, patchSize, patchTokens} from "./patches.js";
 import {overlaySlice} from "./pictureslices.js";
 import {lineTable, lineTotal, lineWeights} from "./rows.js";
 import {pictureStage} from "./stage.js";
@@ -38,8 +38,8 @@ export function overlayView(place, page) {
     marker.setAttribute("aria-pressed", drawing);
   }, {"aria-pressed": "false"});
   fill(place, element("h2", {}, "Which patches does this token look at?"),
-    element("p", {class: "quiet"}, "The picture is as the model saw it; each patch has the colour of its weight on the page's scale. Click a patch to look from it. " +
-      "A picture has this view where a text has lines, as patches are in no reading order."),
+    element("p", {class: "quiet"}, `The ${picture.thing} is as the model saw it; each patch has the colour of its weight on the page's scale. Click a patch to look from it.` +
+      (picture.sound ? "" : " A picture has this view where a text has lines, as patches are in no reading order.")),
     element("div", {class: "row"}, ...tokens, chosen, byLabel, mixLabel),
     element("div", {class: "row"}, opacityLabel, shareLabel, marker, formOf(goto, "go", (box) => state.set({box}))),
     element("div", {class: "overlay-both"},
@@ -124,7 +124,7 @@ export function overlayView(place, page) {
       ". ", plainButton("clear", () => state.set({box: ""}))];
   }
 
-  const name = (at) => [kinds[at] === "patch" ? "patch " : "", tokenName(facts, at)];
+  const name = (at) => (kinds[at] === "patch" ? ["patch ", tokenName(facts, at), patchPart(picture, patches.indexOf(at))] : [tokenName(facts, at)]);
 
   function tellHeads() {
     const one = (weights, head) => element("button", {type: "button", class: "plain overlay-head small", "data-key": head,

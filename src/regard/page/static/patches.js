@@ -25,6 +25,9 @@ export function patchSize({width, height, patch: [tall, broad]}, room) {
   return [wide, Math.max(1, Math.round((wide * tall) / broad))];
 }
 
+/** [width, height] of all that was given, with the border that fills no patch, where patches have this size. */
+export const patchGiven = ({given, patch: [tall, broad]}, [wide, high]) => [(given[1] * wide) / broad, (given[0] * high) / tall];
+
 /**
  * The picture and on it a map, by nearest neighbour: of each patch a value, with its colour on the page's scale; NaN is
  * hatched, of null the bare picture is seen. share: how opaque the map is, 0 to 1; size: as patchSize has it.
@@ -67,17 +70,17 @@ export const patchesIn = ({rows: [top, bottom], columns: [left, right]}, {rows, 
   });
 
 /** How the picture came to be what the model saw, in a few words. */
-export function patchesGiven({size: [high, wide], crop: [top, left, tall, broad], given, rows, columns, patch, lost, done}) {
-  const short = (length) => Number(length.toFixed(1)), cut = tall < high || broad < wide;
-  return `The whole picture: ${wide} x ${high} pixels; ` +
-    (cut ? `of it ${short(broad)} x ${short(tall)} from ${short(left)}, ${short(top)} on; ` : "") +
-    `given as ${given[1]} x ${given[0]} in ${columns} x ${rows} patches of ${patch[1]} x ${patch[0]}. ` +
-    (lost[0] || lost[1] ? `Lost, as they fill no patch, and hatched here: ${lost[0]} at the bottom, ${lost[1]} at the right. ` : "") +
-    (done.length ? `It counts among: ${done.join("; ")}.` : "");
+export function patchesGiven({told, done}) {
+  const words = told.join("; "), counts = done.length ? ` It counts among: ${done.join("; ")}.` : "";
+  return `${words[0].toUpperCase()}${words.slice(1)}.${counts}`;
 }
 
-/** The frame of the whole picture, and in it what the model was given, the lost border hatched. */
-export function patchesWhole(canvas, {size, crop, given, height, width}, pixels) {
+/** Of a sound when a patch is, and which bands of pitch; of a picture nothing. */
+export const patchPart = ({sound}, k) => (sound ? ` (${sound.parts[k]})` : "");
+
+/** The frame of the whole picture, and in it what the model was given, the lost border hatched. A whole sound needs none. */
+export function patchesWhole(canvas, {size, crop, given, height, width, sound}, pixels) {
+  canvas.hidden = Boolean(sound) && crop[3] >= size[1];
   const ratio = window.devicePixelRatio || 1, times = (140 * ratio) / Math.max(...size), pen = canvas.getContext("2d");
   [canvas.height, canvas.width] = size.map((length) => Math.max(2, Math.round(length * times)));
   canvas.style.width = `${canvas.width / ratio}px`;

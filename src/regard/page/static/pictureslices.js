@@ -2,7 +2,7 @@
 
 import {cellColours} from "./cells.js";
 import {element, INKS} from "./dom.js";
-import {patchPaint, patchSize} from "./patches.js";
+import {patchGiven, patchPaint, patchSize} from "./patches.js";
 import {PICTURE_VECTOR, svgBox, svgCells, svgTag, svgText} from "./picture.js";
 
 const SLICE_SIDE = 400, SLICE_MAP = 160; // pixels on the longer side of the picture, and of each map beside it
@@ -15,11 +15,11 @@ const svgCanvas = (canvas, x, y, title) => svgTag("image", {x, y, width: canvas.
 /** The picture alone, with a map over it, and maps by themselves: [name, a value a patch]. at: the patch that looks, or -1. */
 function pictureBody(page, {map, at}, maps) {
   const {picture, picture: {rows, columns}} = page.facts, size = patchSize(picture, SLICE_SIDE), each = patchSize(picture, SLICE_MAP);
-  const [wide, high] = [columns * size[0], rows * size[1]], across = Math.max(1, Math.floor((2 * wide + 48) / (columns * each[0] + 24)));
+  const [wide, high] = patchGiven(picture, size), across = Math.max(1, Math.floor((2 * wide + 48) / (columns * each[0] + 24)));
   const frames = [[{...map, values: []}, "as the model saw it"], [map, "with the map"]].map(([what, name], k) => {
     const canvas = element("canvas");
     patchPaint(canvas, page, {...what, size});
-    return svgText(k * (wide + 24), 10, name, 11, INKS.quiet) + svgCanvas(canvas, k * (wide + 24), 18, name);
+    return svgText(k * (wide + 24), 10, name, 11, INKS.quiet) + svgBox(k * (wide + 24), 18, wide, high, "url(#hatch)") + svgCanvas(canvas, k * (wide + 24), 18, name);
   });
   if (at >= 0) frames.push(svgBox((at % columns) * size[0], 18 + Math.floor(at / columns) * size[1], ...size, "none", INKS.accent));
   const top = high + 48, scale = cellColours(page, "weights"), vector = maps.length * rows * columns <= PICTURE_VECTOR;
@@ -53,8 +53,8 @@ export function overlaySlice(page, {site, layer, head, at, reverse, mixed, share
     name: mixed ? "picture-rollout" : "picture", title: `${name} ${reverse ? "is looked at by" : "looks at"}`, scale: "weights", empty: SLICE_HIDDEN + "; or, of a rectangle, no patch",
     under: mixed ? `rollout up to layer ${layer} (Derived)` : `layer ${layer}, head ${head}`,
     facts: {layer, ...(!mixed && {head}), site, [reverse ? "column" : "row"]: at, ...(mixed && {rollout: facts.picture.rollout})},
-    words: [`Each patch has the colour of its ${mixed ? "share" : "weight"}, by nearest neighbour; rectangles are in pixels of the picture as the model saw it.` +
-      (share < 1 ? ` Over the picture only the smallest set of patches with ${share} of their mass is drawn; the others are bare.` : "") +
+    words: [`Each patch has the colour of its ${mixed ? "share" : "weight"}, by nearest neighbour; rectangles are in ${facts.picture.sound ? "frames and mel bands, from the upper left," : "pixels"} of the ${facts.picture.thing} as the model saw it.` +
+      (share < 1 ? ` Over it only the smallest set of patches with ${share} of their mass is drawn; the others are bare.` : "") +
       (mixed ? ` ${facts.picture.rollout} (Abnar and Zuidema 2020).` : "")],
     columns: [...pictureColumns(facts, patches), ...numbers.map(([words, all]) => [words, Float64Array.from(all)])].map(([words, values]) => ({name: words, values})),
     arrays: pictureArrays(facts, pixels),

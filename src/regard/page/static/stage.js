@@ -1,9 +1,10 @@
 // A picture to choose patches on: a map over it, its grid, the chosen patch and a box; pointer and keys.
 
 import {blockBetween, blockOf} from "./blocks.js";
+import {cellHatch} from "./cells.js";
 import {redrawing} from "./controls.js";
 import {element, themeColour} from "./dom.js";
-import {patchPaint, patchSize} from "./patches.js";
+import {patchGiven, patchPaint, patchSize} from "./patches.js";
 
 const STAGE_SIDE = 520; // pixels on the longer side of the picture, at most
 
@@ -14,9 +15,12 @@ const STAGE_SIDE = 520; // pixels on the longer side of the picture, at most
  * a pointer draws a box; soon(): everything is drawn anew; after(): is called when it was.
  */
 export function pictureStage(page, {label, choose, hover, enter, box = null, after = () => {}}) {
-  const {picture, picture: {rows, columns}} = page.facts, shape = {n: rows, m: columns};
+  const {picture, picture: {rows, columns, given, sound}} = page.facts, shape = {n: rows, m: columns};
   const canvas = element("canvas", {class: "matrix-cells", tabindex: 0, role: "application", "aria-label": label});
-  const lines = element("canvas", {class: "matrix-overlay", "aria-hidden": "true"}), node = element("div", {class: "matrix-stage"}, canvas, lines);
+  const lines = element("canvas", {class: "matrix-overlay", "aria-hidden": "true"});
+  const lost = element("canvas", {class: "matrix-overlay", "aria-hidden": "true"}), node = element("div", {class: "matrix-stage"}, lost, canvas, lines);
+  const [pitches, times] = ["pitches", "times"].map((name) => element("div", {class: `stage-${name} number quiet`, "aria-hidden": "true"},
+    ...(sound?.[name] ?? []).map(([, words]) => element("span", {}, words))));
   let shown = null, size = [1, 1], from = null, corner = null, drawing = false;
   const {soon, stop} = redrawing(node, draw);
   const ratio = () => window.devicePixelRatio || 1, inside = (at, count) => Math.max(0, Math.min(count - 1, at));
@@ -25,15 +29,28 @@ export function pictureStage(page, {label, choose, hover, enter, box = null, aft
 
   function draw() {
     if (!shown) return;
-    size = patchSize(picture, Math.min(STAGE_SIDE, node.clientWidth || 320) * ratio());
+    const covered = Math.max(picture.width, picture.height) / Math.max(...given); // the rest of the longer side is lost
+    size = patchSize(picture, Math.min(STAGE_SIDE, node.clientWidth || 320) * ratio() * covered);
     patchPaint(canvas, page, {...shown, size});
     [lines.width, lines.height] = [canvas.width, canvas.height];
-    for (const one of [canvas, lines])
-      [one.style.width, one.style.height] = [canvas.width, canvas.height].map((length) => `${length / ratio()}px`);
+    [lost.width, lost.height] = patchGiven(picture, size).map(Math.round);
+    for (const one of [canvas, lines, lost])
+      [one.style.width, one.style.height] = [one.width, one.height].map((length) => `${length / ratio()}px`);
+    drawAround();
     canvas.dataset.grid = size.join(" "); // of a patch, in the canvas's own pixels
     canvas.style.touchAction = drawing ? "none" : "";
     drawLines(lines.getContext("2d"));
     after();
+  }
+
+  /** The border that fills no patch, hatched; a sound's seconds and hertz. */
+  function drawAround() {
+    const pen = lost.getContext("2d"), wide = canvas.width / ratio(), high = canvas.height / ratio();
+    pen.fillStyle = cellHatch(pen);
+    pen.fillRect(0, 0, lost.width, lost.height);
+    canvas.style.marginBottom = `${lost.height / ratio() - high}px`;
+    [...times.children].forEach((one, k) => { one.style.left = `${sound.times[k][0] * wide}px`; });
+    [...pitches.children].forEach((one, k) => { one.style.top = `${sound.pitches[k][0] * high}px`; });
   }
 
   /** On a canvas of its own, as the pixels of the map are those of its numbers. */
@@ -87,7 +104,7 @@ export function pictureStage(page, {label, choose, hover, enter, box = null, aft
   for (const name of ["down", "move", "up", "cancel", "leave"]) canvas.addEventListener(`pointer${name}`, pointer);
   canvas.addEventListener("keydown", key);
   return {
-    node, soon, stop,
+    node: sound ? element("div", {class: "stage-sound"}, pitches, node, times) : node, soon, stop,
     show(what) {
       if (what.at !== shown?.at) corner = null;
       shown = what;
