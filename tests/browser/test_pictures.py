@@ -78,6 +78,13 @@ def test_an_edit_is_told_by_what_the_picture_is_taken_for(shown: Shown, open_pag
         told = [float(text or "nan") for text in lists.nth(k).locator("[data-value]").evaluate_all(
             "all => all.map((one) => one.dataset.value)")]  # fmt: skip
         np.testing.assert_allclose(told, np.sort(p)[::-1], atol=1e-5)
+    words = page.locator("p:has-text('Log p of what it was taken for before changes by')")
+    before, after = answers_by_layer(one, 2), answers_by_layer(one, 1)
+    moved = np.log(after[before.argmax()] / before.max())
+    assert float(words.locator("[data-value]").get_attribute("data-value") or "nan") == pytest.approx(moved, abs=1e-5)
+    page.locator(
+        "p:has-text('that is more than 1 of 1 random edits of the same kind and size, whose changes are')"
+    ).wait_for()
     assert page.locator("text=what really came next").count() == 0
     assert page.locator("text=lock, and see both strips").is_hidden()
 
@@ -106,13 +113,13 @@ def test_a_picture_is_chosen_or_dropped_and_what_is_none_is_refused(waiting: str
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.goto(waiting)
-    page.locator("text=Choose a picture above; the model looks at it").wait_for()
+    page.locator("text=Choose a file above; the model looks at it").wait_for()
     assert page.evaluate("document.activeElement.type") == "file"
     chooser = page.locator("input[type=file]")
     chooser.set_input_files({"name": "x.txt", "mimeType": "text/plain", "buffer": b"hello"})
     page.locator(".page-said:has-text('the picture: is no picture')").wait_for()
     chooser.set_input_files({"name": "x.png", "mimeType": "image/png", "buffer": bytes((8 << 20) + 1)})
-    page.locator(".page-said:has-text('the picture is over 8 MB; give a smaller one')").wait_for()
+    page.locator(".page-said:has-text('the file is over 8 MB; give a smaller one')").wait_for()
     chooser.set_input_files({"name": "x.png", "mimeType": "image/png", "buffer": png(noise(24, 24, 7))})
     drawn(page)
     assert "key=1" in page.url
@@ -260,7 +267,7 @@ def test_what_is_read_out_is_what_was_stored(shown: Shown, open_page: Open, view
     address = shown(one.recording)
     page = open_page(at(address, view=view, edits="z:1.1", box="0-1,1", row=4))
     if view == "edits":
-        page.locator(".edits-badge").wait_for()
+        page.locator("text=random edits of the same kind and size, whose changes are").wait_for()
     else:
         drawn(page, view)
     read = without_numbers(page.locator(f".view.{view}").aria_snapshot())

@@ -13,6 +13,8 @@ from regard.looking.surgery import edited, unedited
 from regard.model.sequence import Sequence
 from regard.model.transformer import Transformer
 
+from . import patched
+from .patched import ANSWER
 from .small import CONFIGS, FIRST, PLACES, QWEN3, UNIFORM, WORDS, block, build, look, planted, text
 
 GAIN = 3.0
@@ -215,6 +217,37 @@ def test_a_known_important_head_is_above_all_others() -> None:
     found = edit(planted(2.0, gain=GAIN), Sequence.text(IDS), [Edit.head(0, UNIFORM)])
     assert found.percentile == 100  # the other three heads carry nothing
     assert (found.others == 0).all()
+
+
+@pytest.mark.parametrize("class_token", [True, False])
+def test_an_edit_of_a_picture_is_compared_by_what_it_is_taken_for(class_token: bool) -> None:
+    one = patched.planted(class_token=class_token, registers=int(class_token))
+    answering = slice(0, 1 if class_token else None)  # the class token, or the mean over all patches
+    found = {(layer, head): one.recording.edit([Edit.head(layer, head)]) for layer in range(2) for head in range(2)}
+
+    def log_p(*heads: int) -> np.ndarray:
+        """Of the classes, where only these heads of the last layer write the answer; no other layer's do."""
+        read = one.gain * sum((one.weights(1, head) @ mark_of(one) for head in heads), np.zeros(one.n))
+        logits = one.logits(1) + np.outer(read, one.output[:, ANSWER])
+        return logarithms(logits[answering].mean(axis=0)[None])[0]
+
+    before = log_p(0, 1)
+    for (layer, head), effect in found.items():
+        after = before if layer == 0 else log_p(1 - head)
+        assert effect.moved == pytest.approx(after[before.argmax()] - before.max(), abs=2e-6)
+        assert effect.moved != 0 or layer == 0
+        elsewhere = sorted(other.moved for place, other in found.items() if place != (layer, head))
+        np.testing.assert_allclose(sorted(effect.others), elsewhere, atol=2e-6)
+        assert effect.percentile == 100 * np.mean(np.abs(effect.others) < abs(effect.moved))
+    assert len(patched.planted(answers=False).recording.edit([Edit.head(1, 1)]).others) == 0  # it knows no classes
+
+
+def mark_of(one: patched.Planted) -> np.ndarray:
+    """(n,) what the heads of the last layer read of each token."""
+    marks = np.zeros(one.n)
+    marks[one.learned :] = -1
+    marks[one.learned + one.target] = 1
+    return marks
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ Shapes: n positions; vocabulary. All differences are edited minus original, in n
 
 import math
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, replace
 from typing import Any
@@ -60,7 +60,9 @@ class Effect:
     control: float
     """Largest change of a logit by the identity edit through the same code, relative to the largest logit if over 1."""
     others: Array
-    """(at most 20,) mean change of log p by the same edit on random targets of the same size."""
+    """(at most 20,) `moved` by the same edit on random targets of the same size."""
+    moved: float
+    """What the random targets are compared by, in nats: the mean change, or what was asked for instead."""
 
     @property
     def badge(self) -> str:
@@ -70,24 +72,26 @@ class Effect:
     @property
     def mean_change(self) -> float:
         """Over the positions whose true token is known, in nats."""
-        return float(np.nanmean(self.change)) if np.isfinite(self.change).any() else math.nan
+        return _mean_change(self.change)
 
     @property
     def percentile(self) -> float | None:
-        """Share of the random targets that moved the mean log p less than this edit, in percent; None without any."""
+        """Share of the random targets that moved it less than this edit, in percent; None without any."""
         if len(self.others) == 0:
             return None
-        return float(100 * (np.abs(self.others) < abs(self.mean_change)).mean())
+        return float(100 * (np.abs(self.others) < abs(self.moved)).mean())
 
 
 def edit(
     model: Transformer, sequence: Sequence, edits: Many[Edit], *, source: Source | None = None, seed: int = 0,
     draws: int = 20, others: int = 20, truth: Tensor | None = None,
+    moves: Callable[[Tensor, Tensor], float] | None = None,
 ) -> Effect:  # fmt: skip
     """Runs the model with the edits, without them, with the identity edit, and with the edits on random other targets.
 
-    source: for mean and resample. draws: inputs drawn from it for resample. Raises RegardError for an edit that does
-    not exist, that needs a source, or whose source holds shorter inputs than this one.
+    source: for mean and resample. draws: inputs drawn from it for resample. moves: of logits before and after, one
+    number by which edits are compared; the mean change of log p of the true tokens unless given. Raises RegardError
+    for an edit that does not exist, that needs a source, or whose source holds shorter inputs than this one.
     """
     edits = tuple(edits)
     if not edits:
@@ -101,13 +105,18 @@ def edit(
     identity = edited(model, sequence, [replace(one, kind="none") for one in edits], None, original)
     control = float((identity - original.logits).abs().max() / original.logits.abs().max().clamp(min=1))
     targets = _elsewhere(edits, model, sequence, random.Random(seed), others)
-    elsewhere = [_effect(model, sequence, other, fills, original, truth)[0] for other in targets]
+
+    def moved(change: Array, mean: Tensor) -> float:
+        return _mean_change(change) if moves is None else moves(original.logits, mean)
+
+    elsewhere = [_effect(model, sequence, other, fills, original, truth) for other in targets]
+    each = np.array([moved(change, mean) for change, _, mean in elsewhere])
     asked = source is not None and any(one.kind in ("mean", "resample") for one in edits)
     return Effect(
         edits=edits, source=f"{source.name} ({len(source.inputs)})" if asked and source is not None else "",
         draws=len(fills), seed=seed, change=change, divergence=divergence, control=control,
         before=read([original.logits], truth), after=read([mean], truth),
-        others=np.array([np.nanmean(one) for one in elsewhere if np.isfinite(one).any()]),
+        others=each[np.isfinite(each)], moved=moved(change, mean),
     )  # fmt: skip
 
 
@@ -126,6 +135,10 @@ def _effect(
             divergence[rows] += (before.exp() * (before - after)).sum(dim=-1) / len(fills)
             total[rows] += after.exp() / len(fills)
     return change.numpy(), divergence.numpy(), total.log()
+
+
+def _mean_change(change: Array) -> float:
+    return float(np.nanmean(change)) if np.isfinite(change).any() else math.nan
 
 
 def _of(x: Tensor, truth: Tensor) -> Tensor:

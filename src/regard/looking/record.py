@@ -305,10 +305,11 @@ class Recording:
         self, edits: Many[Edit], *, source: Source | None = None, seed: int = 0, draws: int = 20, others: int = 20
     ) -> Effect:
         """What the model would have said with heads, sublayers, edges or values changed (edit.py). Needs the model."""
-        from regard.looking.edit import edit
+        from regard.looking import edit, picture
 
-        model, truth = self._model("an edit"), torch.from_numpy(self.readings.truth)
-        return edit(model, self.kept.sequence, edits, source=source, seed=seed, draws=draws, others=others, truth=truth)
+        truth, moves = torch.from_numpy(self.readings.truth), picture.moves_of(self)
+        return edit.edit(self._model("an edit"), self.kept.sequence, edits, source=source, seed=seed, draws=draws,
+                         others=others, truth=truth, moves=moves)  # fmt: skip
 
     def save(self, path: str | Path, overwrite: bool = False) -> None:
         """One `.regard` file (safetensors), with the proof if there is one. Raises RegardError."""
@@ -370,8 +371,7 @@ class Recording:
         found = np.empty((len(down), len(across)), np.float32)
         for part in blocks(len(down), len(across)):
             wanted = down[part]
-            of_these = total[wanted - span.start]
-            found[part] = tiles.exact(call, head, what, wanted, across, of_these, norms, masked=0.0)
+            found[part] = tiles.exact(call, head, what, wanted, across, total[wanted - span.start], norms, masked=0.0)
         return found
 
 

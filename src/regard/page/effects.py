@@ -79,7 +79,8 @@ def effect_of(recording: Recording, effect: Effect) -> dict[str, Any]:
         "change": [_finite(one) for one in effect.change.tolist()],
         "divergence": [_finite(one) for one in effect.divergence.tolist()],
         "before": top(effect.before), "after": top(effect.after), "mean": _finite(effect.mean_change),
-        "percentile": effect.percentile, "others": [_finite(one) for one in effect.others.tolist()],
+        "moved": _finite(effect.moved), "percentile": effect.percentile,
+        "others": [_finite(one) for one in effect.others.tolist()],
         "truth": _truth(effect.after),
         "classes": [taken_for(recording, said) for said in (effect.before, effect.after)],
     }  # fmt: skip

@@ -79,11 +79,11 @@ export function editsName({tokens: {labels}}, {sign, layer, head, row, column}) 
     ...(column === undefined ? [] : [", at ", ...token(column)])];
 }
 
-/** Of a text. about: what the numbers are; shown(page): draws an effect; said(effect): of it aloud; more: others, a lock. */
+/** Of a text. about: what the numbers are; shown(page): draws an effect; said(effect): of it aloud; locks: for the predictions. */
 const EDITS_OF_TEXT = {about: "the numbers are the change of log p of what really came next, in nats, edited minus recorded.",
-  shown: editsEffect, said: ({mean}) => `mean change ${shortNumber(mean)} nats`, more: true};
+  shown: editsEffect, said: ({mean}) => `mean change ${shortNumber(mean)} nats`, locks: true};
 
-export function editsPanel(place, page, {about, shown: showing, said, more} = EDITS_OF_TEXT) {
+export function editsPanel(place, page, {about, shown: showing, said, locks} = EDITS_OF_TEXT) {
   const {facts, state} = page;
   const title = [element("h2", {}, "What would the model have said without a part of it?"),
     element("p", {class: "quiet"}, "Weights show where a head read from, not why the model answered so. Take " +
@@ -96,7 +96,7 @@ export function editsPanel(place, page, {about, shown: showing, said, more} = ED
   const client = Math.random().toString(36).slice(2);
   const notice = element("div"), result = element("div", {class: "stack"});
   let number = 0, drawn = "", effect = null;
-  const controls = editsControls(page, more), shown = showing(page);
+  const controls = editsControls(page, locks), shown = showing(page);
 
   function draw() {
     fill(result, effect ? shown.node : null);
@@ -134,7 +134,7 @@ export function editsPanel(place, page, {about, shown: showing, said, more} = ED
     ask(false, (answer) => { // the edit at once, and then what random others do
       take({...answer, waits: true});
       page.say(`${effect.badge}: ${said(effect)}`);
-      if (more) ask(true, take, "");
+      ask(true, take, "");
     }, "Running the model with the edits, and with an identity edit as a control …");
   }
 
@@ -236,18 +236,24 @@ function editsEffect(page) {
   return {node, draw, destroy: strip.destroy};
 }
 
-function editsSummary({badge, edits, control, mean, percentile, others, change, waits}) {
+/** What random edits do beside this one; changes: what is compared. */
+export function editsBeside({moved, percentile, others, waits}, changes) {
+  if (waits) return element("p", {}, "Random edits of the same kind and size are being tried …");
+  if (percentile === null) return element("p", {}, "No random target of the same size can be found here.");
+  const fewer = others.filter((other) => Math.abs(other) < Math.abs(moved)).length, sorted = [...others].sort((a, b) => a - b);
+  return element("p", {}, `Without its sign that is more than ${fewer} of ${others.length} random edits of the same kind and size, whose ${changes} are `,
+    ...sorted.flatMap((other, k) => [k ? ", " : "", digits(other, shortNumber)]), " nats.");
+}
+
+function editsSummary(effect) {
+  const {badge, edits, control, mean, change} = effect;
   const known = change.filter((value) => value !== null).length, failed = /failed/.test(badge);
-  const fewer = others.filter((other) => Math.abs(other) < Math.abs(mean)).length, sorted = [...others].sort((a, b) => a - b);
-  const beside = waits ? ["Random edits of the same kind and size are being tried …"] : percentile === null ? ["No random target of the same size can be found here."] : [
-    `Without its sign that is more than ${fewer} of ${others.length} random edits of the same kind and size, whose mean changes are `,
-    ...sorted.flatMap((other, k) => [k ? ", " : "", digits(other, shortNumber)]), " nats."];
   return [
     element("p", {}, element("span", {class: `edits-badge ${failed ? "edits-failed" : ""}`}, badge),
       ` ${edits.join("; ")}`),
     element("p", {}, `Mean change over ${known} positions `, digits(mean), " nats ",
       element("span", {class: "derived"}, "Derived"), "."),
-    element("p", {}, ...beside),
+    editsBeside(effect, "mean changes"),
     element("p", {class: "quiet small"}, "Control: an identity edit by the same code moves no logit by more than ",
       digits(control, shortNumber), " of the largest. The other views show the recorded run, without edits."),
   ];

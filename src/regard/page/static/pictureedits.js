@@ -3,7 +3,7 @@
 import {barStrip} from "./bars.js";
 import {withoutClasses} from "./classes.js";
 import {digits, numberCell} from "./controls.js";
-import {editsPanel, editsScale} from "./edits.js";
+import {editsBeside, editsPanel, editsScale} from "./edits.js";
 import {element, fill, tokenName} from "./dom.js";
 import {shortNumber} from "./numbers.js";
 
@@ -16,8 +16,8 @@ export function pictureEdits(place, page) {
 
 /** For editsPanel (edits.js). */
 const EDITS_OF_PICTURE = {
-  about: "the numbers are what the picture is taken for, before and after, and how far each token's classes move (KL, in nats).",
-  shown: pictureEffect, said: ({classes: [before, after]}) => (after ? `taken for ${after[0][0]}, before for ${before[0][0]}` : "each token's classes moved"), more: false,
+  about: "the numbers are what it is taken for, before and after, and how far each token's classes move (KL, in nats).",
+  shown: pictureEffect, said: ({classes: [before, after]}) => (after ? `taken for ${after[0][0]}, before for ${before[0][0]}` : "each token's classes moved"), locks: false,
 };
 
 function pictureEffect(page) {
@@ -38,13 +38,15 @@ function pictureEffect(page) {
   return {node, draw, destroy: strip.destroy};
 }
 
-function pictureSummary({picture}, {badge, edits, control, classes: [before, after]}) {
+function pictureSummary({picture}, effect) {
+  const {badge, edits, control, moved, classes: [before, after]} = effect;
   const line = ([label, p]) => element("tr", {}, element("td", {}, element("bdi", {}, label)), numberCell(p));
   const list = (words, top) => element("div", {}, element("h3", {}, words), element("table", {class: "numbers"}, element("tbody", {}, ...top.map(line))));
   return [
     element("p", {}, element("span", {class: `edits-badge ${/failed/.test(badge) ? "edits-failed" : ""}`}, badge), ` ${edits.join("; ")}`),
     after ? element("div", {class: "row edits-both"}, list("Taken for, before", before), list("After: edited run", after)) :
       element("p", {}, `Of so many classes ${picture.read} is not kept; below are the tokens by themselves.`),
+    element("p", {}, "Log p of what it was taken for before changes by ", digits(moved), " nats."), editsBeside(effect, "changes"),
     element("p", {class: "quiet small"}, "Control: an identity edit by the same code moves no logit by more than ", digits(control, shortNumber),
       " of the largest. The other views show the recorded run, without edits."),
   ];
