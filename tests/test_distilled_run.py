@@ -285,7 +285,7 @@ def test_P09_where_each_class_has_one_picture_nothing_can_be_tested(task: str, c
         shutil.move(picture, tmp_path / "one" / f"{number}" / "a.png")
     refused = call("train", tmp_path / "one", f"--task={task}", "--steps=2")
     assert refused.code == 2
-    assert "72 pictures in 72 classes leave none to test on; give two or more different ones" in refused.sentence
+    assert "of 72 pictures in 72 classes none is left to test on; give two or more different ones" in refused.sentence
 
 
 @pytest.mark.parametrize(("given", "words"), [
