@@ -246,12 +246,12 @@ def test_the_text_that_comes_with_regard_needs_no_file(call: Call, tmp_path: Pat
         done = call("train", name, *SMALLEST, "--tokens=characters", "--plan", "--json")
         assert done.code == 0, done.err
         assert done.answer["data"]["name"] == "shakespeare"
-        assert "comes with regard" in done.err
+        assert "1 text of regard's own" in done.err
     refused = call("train", "shakespear")
     assert (refused.code, "shakespeare, which comes with regard" in refused.sentence) == (2, True)
     (tmp_path / "shakespeare.txt").write_text(TEXT * 20)  # one's own goes first
     done = call("train", "shakespeare.txt", "--steps=1", "--plan")
-    assert (done.code, "comes with regard" in done.err, "1,840" in done.err) == (0, False, True)
+    assert (done.code, "of regard's own" in done.err, "1,840" in done.err) == (0, False, True)
 
 
 def test_json_of_predict_is_an_object_a_prompt(call: Call, run: Path, given: Callable[[bytes], None]) -> None:

@@ -1,7 +1,13 @@
 """What is said to people is one sentence, in the number of what is counted, and short however long a name is."""
 
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
+import regard
 from regard.errors import LONGEST, Notice, RegardError, agreeing, counted, noticed
 
 
@@ -41,3 +47,20 @@ def test_a_refusal_keeps_the_beginning_and_the_end_of_a_name_that_is_too_long() 
     assert str(long).startswith("folder/xxx")
     assert "xxx/name.txt: is wrong is wrong" in str(long)
     assert str(long).endswith("…; change it")
+
+
+def notices() -> Iterator[tuple[str, str]]:
+    """(where, what) of each notice whose words stand where it is made, unless it is always of one."""
+    for path in sorted(Path(regard.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("Notice", "noticed"):
+                what, count = node.args[:2]
+                one = isinstance(count, ast.Constant) and count.value == 1
+                if isinstance(what, ast.Constant | ast.JoinedStr) and not one:
+                    yield f"{path.name}:{node.lineno}", ast.unparse(what)
+
+
+def test_every_notice_can_be_of_one() -> None:
+    found = dict(notices())
+    assert len(found) > 30
+    assert [where for where, what in found.items() if not re.search(r"\(e?s\)", what)] == []

@@ -89,8 +89,8 @@ overwriting = option("--overwrite", is_flag=True, help="Replace what is there.")
 def reading(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say how text is read."""
     command = option("--text-key", metavar="KEY", default="text", show_default=True,
-                     help="The key of the text in .jsonl rows.")(command)  # fmt: skip
-    command = option("--skip-bad", is_flag=True, help="Skip and count malformed rows of .jsonl.")(command)
+                     help="The key of the text in .jsonl rows, or its column in a table.")(command)  # fmt: skip
+    command = option("--skip-bad", is_flag=True, help="Skip and count malformed rows of .jsonl and of tables.")(command)
     return option("--encoding", metavar="NAME",
                   help="Of text that is not UTF-8: latin-1, cp1252, utf-16-le ...")(command)  # fmt: skip
 

@@ -128,7 +128,7 @@ class SeriesRun(Run):
             raise RegardError(source.shown, what, f"give a table with all of: {places(self.columns)}")
         self.notices += [notice for notice in source.notices if notice.count]
         if others := [name for name in source.columns if name not in self.columns]:
-            what = "columns not looked at, as the run does not know them"
+            what = "column(s) not looked at, unknown to the run"
             self.notices.append(Notice(what, len(others), tuple(others)))
         return source
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from regard.tasks.classification import Classification
     from regard.tasks.pictures import Chopper
 
-CUT = "pictures of which the middle was kept, where transformers squeezes the whole"
+CUT = "picture(s) cut to the middle, where transformers squeezes the whole"
 UNTRAINED = {"seed": 0, "label_smoothing": 0.0, "monitor": 0.0}
 """Settings of a training that there is none of: pictures are scored as they are."""
 

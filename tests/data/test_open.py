@@ -254,7 +254,7 @@ def test_T05_files_named_as_pictures_or_sounds_that_hold_text_are_refused_or_nam
     )
 
 
-def test_M05_pictures_that_git_lfs_has_not_fetched_are_called_so(tmp_path: Path) -> None:
+def test_P01_pictures_that_git_lfs_has_not_fetched_are_called_so(tmp_path: Path) -> None:
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 12\n"
     for name in ("a/1.jpg", "b/2.jpg"):
         (tmp_path / name).parent.mkdir()

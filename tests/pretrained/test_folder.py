@@ -240,7 +240,7 @@ def test_M15_a_padded_embedding_is_fine_and_said(folder: Path) -> None:
     store(folder, tensors)
     edit(folder / "config.json", vocab_size=rows + 3)
     assert [str(notice) for notice in read_folder(folder).notices] == [
-        "3 rows of the embedding have no token (padding)"
+        "3 rows of the embedding without a token (padding)"
     ]
 
 

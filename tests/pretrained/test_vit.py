@@ -246,7 +246,7 @@ def test_a_picture_of_other_proportions_is_cut_and_that_is_said(folder: Path, tm
     run.predict(tmp_path / "wide.png")
     run.predict(tmp_path / "square.png")
     assert [str(notice) for notice in run.notices] == [
-        "2 pictures of which the middle was kept, where transformers squeezes the whole"
+        "2 pictures cut to the middle, where transformers squeezes the whole"
     ]
     expected = answered(theirs(), decode_one(tmp_path / "wide.png", 32, 32, 3).pixels).logits[0]
     assert recording.kept.logits is not None

@@ -210,7 +210,7 @@ regard.cli.main()
     assert len(leftovers(run, "tmp")) == 1
     assert [c.step for c in checkpoints(run)] == [10]
     done = commands.run("train", *RUN, cwd=text.parent)
-    assert (done.code, "leftovers of an interrupted run removed" in done.err) == (0, True)
+    assert (done.code, "1 leftover of an interrupted run removed" in done.err) == (0, True)
     assert leftovers(run) == []
     assert last_files(run) == last_files(unbroken)
     assert losses(run) == losses(unbroken)

@@ -80,7 +80,7 @@ def test_a_run_of_two_ranks_goes_on_alone_and_the_other_way_round(
 ) -> None:
     done = commands.run("train", "--resume", two, cwd=tmp_path)
     assert done.code == 0
-    assert "1 changes since the checkpoint, so not bit for bit (ranks 2 → 1)" in done.err
+    assert "1 change since the checkpoint, so not bit for bit (ranks 2 → 1)" in done.err
     assert close(two, one, 40)
     first, second = run(commands, "train", "--resume", two, "--steps=45", cwd=tmp_path)
     assert (first.code, second.code) == (0, 0)

@@ -71,7 +71,7 @@ def _folders_of_texts(entries: Sequence[Entry]) -> list[Notice]:
     inside = all(len(PurePath(entry.name).parts) > 1 and entry.name.lower().endswith(".txt") for entry in entries)
     if not inside or len(folders) < 2 or min(folders.values()) < 2:
         return []
-    return noticed("folders of .txt as one text; as classes with --task classification", list(folders))
+    return noticed("folder(s) of .txt as one text; as classes with --task classification", list(folders))
 
 
 def open_labelled_texts(roots: Sequence[Root], reading: Reading, asked: Asked) -> LabelledTextSource:

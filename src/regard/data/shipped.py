@@ -28,4 +28,4 @@ def found(path: str) -> str:
 def taken(paths: tuple[str, ...]) -> tuple[Notice, ...]:
     """What is said where such texts were found."""
     texts = tuple(Path(path).name for path in paths if Path(path).parent == FOLDER)
-    return (Notice("text that comes with regard, as no file here has its name", len(texts), texts),) if texts else ()
+    return (Notice("text(s) of regard's own, as no file here has the name", len(texts), texts),) if texts else ()

@@ -31,16 +31,16 @@ class Walk:
         while waiting:
             path = waiting.pop()
             if path != root and path.name.startswith("."):
-                self._pass("hidden file(s) or folder(s)", path)
+                self._pass("hidden file(s) or folder(s) skipped", path)
                 continue
             try:
                 status = os.stat(path)
                 if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(inside):
-                    self._pass("link(s) out of the folder", path)
+                    self._pass("link(s) out of the folder skipped", path)
                 elif not (stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)):
-                    self._pass("pipe(s), socket(s) or device(s)", path)
+                    self._pass("pipe(s), socket(s) or device(s) skipped", path)
                 elif not self.take((status.st_dev, status.st_ino)):
-                    self._pass("second name(s) of the same file or folder", path)
+                    self._pass("second name(s) of the same file or folder skipped", path)
                 elif stat.S_ISREG(status.st_mode):
                     self.entries.append(Entry(path, _name(path.relative_to(root)), str(path), lenient=True))
                 else:
@@ -59,14 +59,14 @@ class Walk:
 
     def notices(self) -> tuple[Notice, ...]:
         """What was passed over: kind, count, five of them."""
-        return tuple(one for kind, paths in self._passed.items() for one in noticed(f"{kind} skipped", paths))
+        return tuple(one for what, paths in self._passed.items() for one in noticed(what, paths))
 
-    def _pass(self, kind: str, path: Path) -> None:
-        self._passed.setdefault(kind, []).append(str(path))
+    def _pass(self, what: str, path: Path) -> None:
+        self._passed.setdefault(what, []).append(str(path))
 
     def _refused(self, path: Path, error: OSError) -> None:
         if path.is_symlink():
-            self._pass("link(s) to nowhere or in a circle", path)
+            self._pass("link(s) to nowhere or in a circle skipped", path)
         else:
             do = "make it readable, or leave it out"
             self.unreadable.append(Unreadable(str(path), f"cannot be read ({error.strerror})", do))

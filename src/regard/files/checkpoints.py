@@ -237,7 +237,7 @@ def _chosen(folder: Path, chosen: Checkpoint | None, damaged: list[Damage], say:
         do = "nothing was removed; begin anew in another folder with --fresh, or copy a backup back"
         raise RegardError(str(folder), f"every checkpoint is damaged: {places(listed)}", do)
     if damaged and say is not None:
-        say(Notice("damaged checkpoints passed over", len(damaged), tuple(str(damage) for damage in damaged)))
+        say(Notice("damaged checkpoint(s) passed over", len(damaged), tuple(str(damage) for damage in damaged)))
     return chosen
 
 

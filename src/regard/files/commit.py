@@ -101,7 +101,7 @@ def _attempt(
         prune(folder)
     except OSError as error:  # the new one is safe, the old ones only cost space
         if say is not None:
-            say(Notice(f"older checkpoints could not be removed: {durable.refusal('', error).what}", 1))
+            say(Notice(f"failure to remove older checkpoints: {durable.refusal('', error).what}", 1))
     return target
 
 
@@ -197,7 +197,7 @@ def set_aside_damaged(folder: Path | str, digests: bool = True, say: Say | None 
         durable.sync_folder(folder_of(folder))
     if say is not None:
         named = tuple(f"{damage}, kept as {path.name}" for damage, path in zip(damaged, moved, strict=True))
-        say(Notice("damaged checkpoints set aside", len(moved), named))
+        say(Notice("damaged checkpoint(s) set aside", len(moved), named))
     return moved
 
 
@@ -209,7 +209,7 @@ def remove_leftovers(folder: Path | str, say: Say | None = None) -> list[Path]:
         for path in found:
             durable.remove_tree(path) if path.is_dir() and not path.is_symlink() else durable.remove(path)
     if found and say is not None:
-        say(Notice("leftovers of an interrupted run removed", len(found), tuple(path.name for path in found)))
+        say(Notice("leftover(s) of an interrupted run removed", len(found), tuple(path.name for path in found)))
     return found
 
 

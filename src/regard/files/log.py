@@ -77,7 +77,7 @@ class Log:
                 return [], None
         lines = [(number, _parsed(line)) for number, line in enumerate(raw.split(b"\n"), start=1) if line]
         bad = tuple(f"{Path(path).name}:{number}" for number, line in lines if line is None)
-        dropped = Notice("torn lines of the log left out", len(bad), bad) if bad else None
+        dropped = Notice("torn line(s) of the log left out", len(bad), bad) if bad else None
         return [line for _, line in lines if line is not None], dropped
 
     def _flush(self) -> None:

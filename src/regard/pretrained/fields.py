@@ -50,8 +50,8 @@ def read_values(family: Family, theirs: Mapping[str, Any], where: str) -> tuple[
             raise RegardError(where, what, f"it must be {rule.wants}")
     strange = _strangers(family, theirs)
     notices = (
-        Notice("fields missing from config.json, taken as transformers does", len(granted), granted),
-        Notice("fields of config.json not followed", len(strange), strange),
+        Notice("field(s) missing from config.json, taken as transformers does", len(granted), granted),
+        Notice("field(s) of config.json not followed", len(strange), strange),
     )
     return values, tuple(notice for notice in notices if notice.count)
 

@@ -103,5 +103,5 @@ def _tokens(path: Path, theirs: dict[str, Any], config: TransformerConfig) -> _T
     settings = [theirs, *(read_json(other, LARGEST_CONFIG) for other in others if other.is_file())]
     special, dropped = special_ids(settings, ids, config.vocabulary)
     if dropped:
-        said.append(Notice("special ids past the embedding left out", len(dropped), dropped))
+        said.append(Notice("special id(s) past the embedding left out", len(dropped), dropped))
     return _Tokens(file if ids else None, special, document_mark(tokenizer, special), tuple(said))

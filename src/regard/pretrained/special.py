@@ -39,7 +39,7 @@ def check_ids(ids: Mapping[str, int], rows: int, where: str) -> list[Notice]:
         raise RegardError(where, f"it has {len(ids):,} tokens, but ids up to {largest:,}: some ids have no token",
                           "give the tokenizer that the model came with")  # fmt: skip
     spare = rows - largest - 1
-    return [Notice("rows of the embedding have no token (padding)", spare)] if spare else []
+    return [Notice("row(s) of the embedding without a token (padding)", spare)] if spare else []
 
 
 def special_ids(

@@ -69,5 +69,5 @@ def _scales(path: Path, channels: int) -> tuple[tuple[float, ...], tuple[float, 
     file = path / PREPROCESSOR
     theirs = read_json(file, LARGEST_CONFIG) if file.exists() else {}
     values, granted = read_fields(scaling(channels), theirs, str(file))
-    said = Notice(f"fields missing from {PREPROCESSOR}, taken as transformers does", len(granted), granted)
+    said = Notice(f"field(s) missing from {PREPROCESSOR}, taken as transformers does", len(granted), granted)
     return *scales(values), (said,) if granted else ()

@@ -171,7 +171,7 @@ def notices(found: Mapping[str, Found], wanted: list[Place], ignored: list[str])
     narrow = [place.theirs for place in wanted if found[place.theirs].entry.dtype != "F32"]
     dtypes = sorted({found[name].entry.dtype for name in narrow})
     said = (
-        Notice(f"tensors widened from {' and '.join(dtypes)} to F32", len(narrow), tuple(narrow[:5])),
-        Notice("tensors ignored, for they hold no weights of their own", len(ignored), tuple(ignored[:5])),
+        Notice(f"tensor(s) widened from {' and '.join(dtypes)} to F32", len(narrow), tuple(narrow[:5])),
+        Notice("tensor(s) ignored, without weights of their own", len(ignored), tuple(ignored[:5])),
     )
     return tuple(notice for notice in said if notice.count)

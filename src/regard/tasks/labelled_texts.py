@@ -46,7 +46,7 @@ class LabelledTexts:
         notices = list(tokenizer.notices)
         context = choose_context(plan, texts)
         if cut := int((texts.lengths > context).sum()):
-            notices.append(Notice(f"texts longer than {context:,} tokens, of which the beginning is looked at", cut))
+            notices.append(Notice(f"text(s) longer than {context:,} tokens, the beginning looked at", cut))
         plan.choose("label_smoothing", 0.0, "an answer may be as sure as the texts make it")
         return Prepared(texts, tokenizer.vocabulary, notices)
 

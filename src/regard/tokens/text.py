@@ -88,7 +88,7 @@ class TextTokenizer:
         merges, thinned = trained_merges(pieces(map(_checked, texts)), vocabulary)
         made = cls(build(merges))
         if made.vocabulary < vocabulary:
-            what = f"ids fewer than the {vocabulary:,} asked for, as no further pair comes twice"
+            what = f"id(s) fewer than the {vocabulary:,} asked for, as no further pair comes twice"
             made.notices += (Notice(what, vocabulary - made.vocabulary),)
         if thinned:
             made.notices += (Notice("tokenizer trained on an evenly spread sample of the text, not on all of it", 1),)

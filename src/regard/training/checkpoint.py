@@ -92,4 +92,5 @@ def differences(state: dict[str, Any], learner: Learner) -> Notice | None:
     """What is not as it was when the checkpoint was written, so that the bits may differ (R17)."""
     now = circumstances(learner)
     changed = [f"{key} {state[key]} → {value}" for key, value in now.items() if key in state and state[key] != value]
-    return Notice("changes since the checkpoint, so not bit for bit", len(changed), tuple(changed)) if changed else None
+    what = "change(s) since the checkpoint, so not bit for bit"
+    return Notice(what, len(changed), tuple(changed)) if changed else None

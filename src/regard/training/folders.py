@@ -106,7 +106,7 @@ def sweep(folder: Path) -> Notice | None:
             if p.name.startswith(UNFINISHED)]  # fmt: skip
     for path in left:
         files.durable.discard(path)
-    return Notice("unfinished files removed", len(left), tuple(p.name for p in left)) if left else None
+    return Notice("unfinished file(s) removed", len(left), tuple(p.name for p in left)) if left else None
 
 
 def _taken_from(folder: Path, config: dict[str, Any], request: Request) -> dict[str, Any]:
@@ -154,7 +154,7 @@ def _go_on(request: Request, folder: Path, config: dict[str, Any],
     notices: list[Notice] = []
     gone = [] if request.resume is None else [p for p in request.paths if p != "-" and not os.path.lexists(p)]
     if gone:
-        notices.append(Notice("data paths are gone; going on from the run's own tokens", len(gone), tuple(gone)))
+        notices.append(Notice("data path(s) gone; going on from the run's own tokens", len(gone), tuple(gone)))
     else:
         opened = source(request, None if request.resume is None else folder)
         changed = opened.differs(json.loads((folder / DATA).read_bytes()))
@@ -162,7 +162,7 @@ def _go_on(request: Request, folder: Path, config: dict[str, Any],
             raise RegardError(str(folder), f"the data are not what it was trained on: {changed}",
                               "restore them, choose another --out, or give --accept-new-data")  # fmt: skip
         if changed is not None:
-            notices.append(Notice("data files changed since the run began; its own tokens are used", 1, (changed,)))
+            notices.append(Notice("change in the data since the run began; its own tokens used", 1, (changed,)))
     end = is_finished(folder)
     finished = end is not None and not _is_longer(request, end)
     return Found(folder, request, resumed=True, finished=finished, notices=tuple(notices))

@@ -185,14 +185,14 @@ class Training:
         if best is not None and best.step != self.done:
             checkpoint.load_weights(model, best.path / checkpoint.MODEL)
             self.report.notice(
-                Notice(f"steps after the best checkpoint, of step {best.step:,}, are not used", self.done - best.step)
+                Notice(f"step(s) after the best checkpoint, of step {best.step:,}, not used", self.done - best.step)
             )
         scores = self.task.evaluate(model)
         if not self.ranks.first:
             return
         over = self.clock.used - 60 * (self.minutes or math.inf)
         if over > 0.05 * (self.clock.used - over):
-            self.report.notice(Notice("seconds more than were given", math.ceil(over)))
+            self.report.notice(Notice("second(s) more than given", math.ceil(over)))
         self.report.event(
             "finished", step=self.done, seconds=self.clock.used, minutes=self.minutes, steps=self.steps,
             **self.report.speed, scores=scores, sample=self.task.sample(model),
