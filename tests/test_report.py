@@ -180,7 +180,7 @@ def test_the_sheet_of_texts_shows_the_texts_themselves(made: Path) -> None:
 
 
 def test_what_cannot_be_drawn_is_refused_in_one_sentence(call: Call, made: Path, run: Path, tmp_path: Path) -> None:
-    assert "it names no classes that could be confused" in call("eval", run, "--save", "a.svg").sentence
+    assert "there is no drawing of its scores" in call("eval", run, "--save", "a.svg").sentence
     assert "its ending does not say what to save" in call("eval", made / "runs" / "photos", "--save", "a.pdf").sentence
     assert "nothing is to be saved" in call("eval", made / "runs" / "photos", "--overwrite").sentence
     (tmp_path / "a.svg").write_text("mine")

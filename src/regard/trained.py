@@ -124,9 +124,9 @@ class Run:
     # how well it answers
 
     def report(self, *paths: Any, **how: Any) -> "Report":
-        """What `evaluate` finds, with single cases and layers, to be drawn. Raises RegardError: not of this run."""
-        do = "ask for its scores alone, without --save"
-        raise RegardError(str(self.path), "it names no classes that could be confused", do)
+        """What `evaluate` finds, with single cases and layers, to be drawn. Raises RegardError where there is none."""
+        do = "ask for them alone, without --save, or by run.evaluate()"
+        raise RegardError(str(self.path), "there is no drawing of its scores", do)
 
     def cases(self, *paths: Any, count: int = 12, **how: Any) -> "Cases":
         """The examples of its held-out part, or of others, that were answered most wrongly, and most rightly.
