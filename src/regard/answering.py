@@ -72,12 +72,12 @@ def patches_of(options: Mapping[str, Any]) -> int:
 def go_on(run: Any, patches: int, json_: bool, given: str, alone: bool) -> None:
     """The rows that come after a table's, in its units: a table again, with the file's name where there are several."""
     began = time.monotonic()
-    rows = run.predict(given, patches).tolist()
+    rows, decimals = run.told(given, patches)
     if json_:
-        output = {"columns": run.columns, "rows": rows}
+        output = {"columns": run.columns, "rows": rows.tolist()}
         answer({**run.facts, "seconds": time.monotonic() - began, "input": given, "output": output, "scores": None})
     else:
-        write(shown(words.csv_text(run.columns, rows, None if alone else given)))
+        write(shown(words.csv_text(run.columns, rows.tolist(), decimals, None if alone else given)))
 
 
 def say_after(run: Any, sampling: Any, json_: bool, prompt: str, alone: bool) -> None:

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 FARTHEST = 10_000
 """Patches that are told one after another, at most."""
+MOST_DECIMALS = 15
+"""That are looked for in a table."""
+
+
+def decimals_of(numbers: Sequence[float]) -> int:
+    """The fewest with which all of them can be written as they are; MOST_DECIMALS where it takes more."""
+    enough = (places for places in range(MOST_DECIMALS) if all(float(f"{x:.{places}f}") == x for x in numbers))
+    return next(enough, MOST_DECIMALS)
 
 
 class SeriesRun(Run):
@@ -48,17 +56,22 @@ class SeriesRun(Run):
         Each patch after the first is told from those told before it. Raises RegardError for a table without the run's
         columns, of fewer rows than a patch, and for what `regard train` refuses in a table.
         """
+        return self.told(table, patches)[0]
+
+    def told(self, table: str | Path, patches: int = 1) -> "tuple[Numbers, list[int]]":
+        """The same, and with how many decimals each column of the table is written. Raises RegardError as above."""
         import numpy as np
 
         from regard.training.ranks import Ranks
 
         if not 1 <= patches <= FARTHEST:
             raise RegardError("patches", f"{patches} are not told", f"give 1 to {FARTHEST:,}")
-        (rows, _), told, model = self._last_rows(table), list["Numbers"](), self.model
+        (given, _), scale, told, model = self._last_rows(table), self.forecasts.scale, list["Numbers"](), self.model
+        rows = scale.shrunk(given)
         for _ in range(patches):
             told.append(self.forecasts.told(model, rows, np.array([len(rows)]), Ranks())[0])
             rows = np.concatenate([rows, told[-1]])
-        return self.forecasts.scale.grown(np.concatenate(told))
+        return scale.grown(np.concatenate(told)), [decimals_of(column) for column in given.T.tolist()]
 
     def look(self, table: str | Path) -> "Look":
         """One forward pass over the last rows of a table, recorded: queries, keys, values, outputs and streams of every
@@ -75,7 +88,7 @@ class SeriesRun(Run):
         from regard.tasks.series_patches import Patches
 
         patch, (rows, first) = self.forecasts.patch, self._last_rows(table)
-        given = Patches.of(rows[None], patch).tokens(torch.device("cpu"))
+        given = Patches.of(self.forecasts.scale.shrunk(rows)[None], patch).tokens(torch.device("cpu"))
         names = tuple(f"rows {row}-{row + patch - 1}" for row in range(first, first + len(rows), patch))
         n, outputs = len(names), [f"{name} {row + 1}" for row in range(patch) for name in map(printable, self.columns)]
         recording = record(
@@ -133,8 +146,8 @@ class SeriesRun(Run):
         return source
 
     def _last_rows(self, table: str | Path) -> "tuple[Numbers, int]":
-        """The last whole patches of a table that are looked at, (rows, columns) as the scale has them; which row is the
-        first, counted from 0."""
+        """The last whole patches of a table that are looked at, (rows, columns); which row is the first, counted from
+        0."""
         asked, source = self.forecasts, self._whole(table)
         if source.rows < asked.patch:
             what = f"{counted(source.rows, 'row')} make no patch of {asked.patch}"
@@ -144,7 +157,7 @@ class SeriesRun(Run):
             why = f"{asked.context * asked.patch:,} are at most" if looked_at == asked.context * asked.patch else (
                 f"they fill no patch of {asked.patch}")  # fmt: skip
             self.notice(f"rows at the beginning not looked at, as {why}", left)
-        return asked.scale.shrunk(self._chosen(source))[left:], left
+        return self._chosen(source)[left:], left
 
     def _whole(self, table: str | Path) -> "SeriesSource":
         """A table whose last rows are asked about: none of them may be skipped, so that is not offered."""

@@ -211,14 +211,24 @@ def classes_text(given: str | None, found: Sequence[tuple[str, float]]) -> str:
     return "\n".join(wrap(f"{printable(given)}: {named}", width()))
 
 
-def csv_text(names: Sequence[str], rows: Sequence[Sequence[float]], given: str | None) -> str:
-    """A table with a header, ten digits a number; given: a first column that says of which file."""
+def csv_text(names: Sequence[str], rows: Sequence[Sequence[float]], decimals: Sequence[int], given: str | None) -> str:
+    """A table with a header. decimals: of each column's own data, as a forecast has one more, and six digits at most;
+    given: a first column that says of which file."""
     written = io.StringIO()
     cells = csv.writer(written, lineterminator="\n")
     first = [] if given is None else [given]
     cells.writerow([*(["table"] if first else []), *names])
-    cells.writerows([*first, *(f"{number:.10g}" for number in row)] for row in rows)
+    cells.writerows([*first, *map(_forecast, row, decimals)] for row in rows)
     return written.getvalue()
+
+
+def _forecast(number: float, decimals: int) -> str:
+    """Rounded to six digits and one decimal more than its column's data have; plain, as it is read on by programs."""
+    if not math.isfinite(number):
+        return str(number)
+    size = math.floor(math.log10(abs(number))) if number else 0
+    places = min(decimals + 1, 5 - size)
+    return f"{round(number, places) + 0.0:.{max(0, places)}f}"  # + 0.0: no -0
 
 
 def exported_text(result: Known) -> str:
