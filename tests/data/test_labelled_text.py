@@ -122,7 +122,7 @@ def test_T09_a_table_that_is_no_classes_yet_is_said_with_its_columns(tmp_path: P
     assert told(path) == [f"1 table as plain text; {way} {names}"]
     assert told(path, task="language") == told(path, scoring=True) == []
     columns = "no column 'text' and none 'label' among review, sentiment"
-    do = "name the columns so in the first line, or name the right one with --text-key"
+    do = "name the columns so in the first line, or that of the text with --text-key"
     assert refusal(path, task="classification") == f"{path}:1: {columns}; {do}"
     assert "no column 'label' among review, sentiment; name the columns so in the first line" in refusal(
         path, task="classification", text_key="review")  # fmt: skip

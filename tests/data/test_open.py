@@ -175,7 +175,7 @@ def test_T11_an_unreadable_and_a_broken_file_are_skipped_and_named(tree: Path, m
     (tree / "secret.txt").write_text("no\n")
     forbid("secret.txt", monkeypatch)
     source = open_source([str(tree)])
-    way = "make all UTF-8, or give --encoding if all are such"
+    way = "save as UTF-8, or give --encoding (latin-1, say) if all are such"
     latin = f"1 file of another encoding skipped; {way} ({tree}/latin.txt:1 byte 0xE9 at offset 3 is not UTF-8)"
     assert latin in said(source)
     assert f"1 unreadable file skipped ({tree}/secret.txt cannot be read (Permission denied))" in said(source)
@@ -226,7 +226,7 @@ def test_T03_an_encoding_that_is_given_reads_all_and_files_of_utf8_are_named(tmp
         (tmp_path / f"{name}.txt").write_bytes(content)
     source = open_source([str(tmp_path)], encoding="latin-1")
     assert text_of(source) == "caf\u00e9caf\u00c3\u00a9cafe"
-    way = "leave --encoding out and make all files UTF-8"
+    way = "leave --encoding out, and save the others as UTF-8"
     assert f"1 file probably in UTF-8 read as iso8859-1; {way} ({tmp_path}/b.txt)" in said(source)
     for encoding in (None, "utf-8"):
         assert not any("probably" in line for line in said(open_source([str(tmp_path)], encoding=encoding)))

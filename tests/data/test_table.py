@@ -116,7 +116,7 @@ def test_T09_T10_rows_of_json_that_are_wrong(line: str, said: str) -> None:
 
 
 def test_S05_a_table_without_the_columns_is_refused_with_its_first_line() -> None:
-    another = "name the columns so in the first line, or name the right one with --text-key"
+    another = "name the columns so in the first line, or that of the text with --text-key"
     for text, name, words in [
         ("text,class\na,b", "x.csv", "no column 'label' among text, class; name the columns so in the first line"),
         ("text,label", "x.tsv", f"no column 'text' and none 'label' among text,label; {another}"),

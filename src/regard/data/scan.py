@@ -58,8 +58,8 @@ def scan(found: Found, reading: Reading) -> TextSource:
     )
 
 
-ENCODED = "file(s) of another encoding skipped; make all UTF-8, or give --encoding if all are such"
-DOUBTED = "leave --encoding out and make all files UTF-8"
+ENCODED = "file(s) of another encoding skipped; save as UTF-8, or give --encoding (latin-1, say) if all are such"
+DOUBTED = "leave --encoding out, and save the others as UTF-8"
 REPEATS = "with a copy in training"
 
 

@@ -97,8 +97,9 @@ def _lacking(names: Sequence[str], wanted: Sequence[str]) -> tuple[str, str]:
     if twice:
         return f"the column {twice[0]!r} stands twice", "give each column a name of its own"
     there = places(name[:40] for name in names if name) or "none"
-    do = "name the columns so in the first line" + (f", or {ANOTHER}" if wanted[0] in missing else "")
-    return f"no column {' and none '.join(map(repr, missing))} among {there}", do
+    other = ", or that of the text with --text-key" if wanted[0] in missing else ""
+    what = f"no column {' and none '.join(map(repr, missing))} among {there}"
+    return what, f"name the columns so in the first line{other}"
 
 
 def _columns(line: str, suffix: str, wanted: Sequence[str]) -> _Columns | None:
