@@ -220,6 +220,13 @@ def test_T11_over_three_unreadable_files_and_over_one_percent_are_refused(tmp_pa
     assert sentence.endswith("; give the file's encoding, for instance --encoding latin-1 or cp1252")
 
 
+def test_T03_a_folder_of_another_encoding_alone_is_told_of_the_option(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"caf\xe9\n")
+    sentence = f"{tmp_path}: holds no text ({tmp_path}/a.txt:1 byte 0xE9 at offset 3 is not UTF-8)"
+    assert refusal(str(tmp_path)) == f"{sentence}; give the file's encoding, for instance --encoding latin-1 or cp1252"
+    assert text_of(open_source([str(tmp_path)], encoding="latin-1")) == "caf\u00e9\n"
+
+
 def test_T03_an_encoding_that_is_given_reads_all_and_files_of_utf8_are_named(tmp_path: Path) -> None:
     """Latin-1 reads any bytes, so that nothing else would tell that these letters come out wrong."""
     for name, content in {"a": "caf\u00e9".encode("latin-1"), "b": "caf\u00e9".encode(), "c": b"cafe"}.items():

@@ -127,9 +127,8 @@ class Counting:
             raise RegardError(name, f"{len(bad)} of {self._seen} files are unreadable: {places(named)}", bad[0].do)
         if not self.tally.documents:
             others = places(f"{error.where} {error.what}" for error in (*self._not_text, *bad))
-            raise RegardError(
-                name, f"holds no text ({others})" if others else "holds no text", "give one with text in it"
-            )
+            do = next((error.do for error in bad if isinstance(error, OtherEncoding)), "give one with text in it")
+            raise RegardError(name, f"holds no text ({others})" if others else "holds no text", do)
 
     def notices(self) -> tuple[Notice, ...]:
         """What was skipped in all, even if nothing was; then each kind of it, and what was done to the rest."""
