@@ -29,8 +29,8 @@ from regard.tasks import picture_plan
 from regard.tasks.pictures import Chopper
 
 ADDED = {"learned": PositionConfig(kind="learned"), "sines": PositionConfig(kind="sinusoidal")}
-OPTIONS = {"mean": [], "class": ["--pooling", "class"],
-           **dict.fromkeys(("rotated 100", "rotated 10,000", *ADDED, "nowhere"), ["--attention", "unfused"])}  # fmt: skip
+UNFUSED = ("rotated 100", "rotated 10,000", *ADDED, "nowhere")
+OPTIONS = {"mean": [], "class": ["--pooling", "class"], **{name: ["--attention", "unfused"] for name in UNFUSED}}
 
 
 class Nowhere(Chopper):
