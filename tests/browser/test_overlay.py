@@ -1,6 +1,7 @@
 """The overlay of a picture is true: a planted head lights one patch and no other, and numbers are the recording's."""
 
 import re
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from ..looking.test_spectrogram import heard
 from .conftest import Open, Shown
 from .pictured import STAGE, by_patch, drawn, enlarged, entries, pixels, see
 from .planted import at, exact_numbers, go, number_in
+from .test_saving import save
 from .test_sight import CUT
 
 # what is drawn
@@ -298,6 +300,10 @@ def test_a_sound_has_its_seconds_and_hertz(shown: Shown, open_page: Open) -> Non
     page.locator("p:has-text('patch 0,5 (0.10 to 0.12 s, all 40 bands): 0.0833')").wait_for()
     assert page.locator(".overlay-whole").is_hidden()
     assert see(open_page, shown(heard(30).recording)).locator(".overlay-whole").is_visible()
+    drawing = ElementTree.fromstring(save(page, "svg")["svg"])
+    drawn_words = [text.text for text in drawing.iter("{http://www.w3.org/2000/svg}text")]
+    assert "patch 0,3 (0.06 to 0.08 s, all 40 bands) looks at" in drawn_words
+    assert [drawn_words.count(words) for words in ("0.1 s", "2,000 Hz", "not seen by the model")] == [2, 1, 1]
     page.set_viewport_size({"width": 360, "height": 800})
     drawn(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360

@@ -114,7 +114,7 @@ export function pictureOf(page, slice, facts, captioned) {
   parts.push(svgTag("g", {transform: `translate(${PICTURE_EDGE} ${y += 12})`}, body.inside));
   if (badge.startsWith("Not proven")) parts.push(pictureStruck(y - 10, width, body.height + 20));
   y += Math.ceil(body.height) + 36;
-  if (slice.scale) parts.push(pictureScale(page, slice.scale, y));
+  if (slice.scale) parts.push(pictureScale(page, slice, y));
   if (slice.scale) y += 56;
   if (captioned) for (const words of [...slice.words, originOf(facts)]) write(words, 12, INKS.quiet);
   const title = `${plainText(slice.title)}. ${plainText(badge)}.`, look = {width, height: y += 16};
@@ -134,14 +134,14 @@ function pictureStruck(top, width, high) {
 }
 
 /** The fixed scale as a bar with its numbers, the colours of what is clipped, and the hatch. */
-function pictureScale(page, what, y) {
+function pictureScale(page, {scale: what, hatched = "not allowed"}, y) {
   const scale = cellColours(page, what), {count, ticks} = scale, x = PICTURE_EDGE, last = ticks.length - 1;
   const bar = {rows: 1, columns: count, values: Array.from({length: count}, (_, k) => k)};
   const parts = [svgText(x, y, scale.name, 12, INKS.quiet),
     svgCells(x, y + 8, [1, 10], bar, {...scale, at: (k) => k}, "the colour scale", true),
     ...ticks.map((tick, k) => svgText(x + (k / last) * count, y + 31, tick, 11, INKS.quiet, k ? k < last ? "middle" : "end" : "start"))];
   let left = x + 290;
-  for (const [fill, words] of [...scale.beyond.map(([k, words]) => [cellInk(Array.from(scale.rgb), k), words]), ["url(#hatch)", "not allowed"]]) {
+  for (const [fill, words] of [...scale.beyond.map(([k, words]) => [cellInk(Array.from(scale.rgb), k), words]), ["url(#hatch)", hatched]]) {
     parts.push(svgBox(left, y + 8, 24, 10, fill, INKS.faint), svgText(left + 30, y + 18, words, 12, INKS.quiet));
     left += 50 + textWidth(words, 12);
   }
