@@ -111,6 +111,14 @@ def test_P12_other_pictures_are_scored_by_the_names_of_their_classes(pictures: P
         run.evaluate(tmp_path / "other")
 
 
+def test_of_other_pictures_only_what_was_left_out_is_said(call: Call, pictures: Path, tmp_path: Path) -> None:
+    draw(tmp_path / "other" / "red" / "1.png", "red", 1)
+    draw(tmp_path / "other" / "blue" / "2.png", "blue", 2)
+    assert "skipped" not in call("eval", pictures / "runs" / "photos", "other").err
+    (tmp_path / "other" / "red" / "3.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    assert "1 picture skipped as unreadable" in call("eval", pictures / "runs" / "photos", "other", "--skip-bad").err
+
+
 def test_P16_a_run_goes_on_from_its_cache_and_predicts_without_it(call: Call, pictures: Path, tmp_path: Path) -> None:
     shutil.copytree(pictures / "photos", tmp_path / "photos")
     assert call("train", "photos", *SMALL).code == 0

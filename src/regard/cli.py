@@ -364,8 +364,8 @@ def reply(facts: Mapping[str, Any], result: Mapping[str, Any]) -> None:
 
 
 def notices(run: Any) -> None:
-    """What had to be cut or converted, on standard error."""
-    for notice in run.notices if run is not None else ():
+    """What had to be cut, left out or converted, on standard error."""
+    for notice in (one for one in (run.notices if run is not None else ()) if one.count):
         tell(str(notice))
 
 

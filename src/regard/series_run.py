@@ -139,7 +139,7 @@ class SeriesRun(Run):
         if missing:
             what = f"it has no column {places(missing)}, which was learnt from"
             raise RegardError(source.shown, what, f"give a table with all of: {places(self.columns)}")
-        self.notices += [notice for notice in source.notices if notice.count]
+        self.notices += source.notices
         if others := [name for name in source.columns if name not in self.columns]:
             what = "column(s) not looked at, unknown to the run"
             self.notices.append(Notice(what, len(others), tuple(others)))
