@@ -36,7 +36,7 @@ def test_nouns_are_counted() -> None:
 
 def test_of_many_names_five_are_kept_and_of_none_nothing_is_said() -> None:
     assert noticed("file(s) left out", []) == []
-    assert list(map(str, noticed("file(s) left out", "abcdef"))) == ["6 files left out (a, b, c, d, e (6 in all))"]
+    assert list(map(str, noticed("file(s) left out", "abcdef"))) == ["6 files left out (a, b, c, d, e, …)"]
 
 
 def test_a_refusal_keeps_the_beginning_and_the_end_of_a_name_that_is_too_long() -> None:

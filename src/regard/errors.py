@@ -26,11 +26,10 @@ def _is_shown(character: str) -> bool:
     return character == " " or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn"}
 
 
-def places(items: Iterable[object], total: int | None = None) -> str:
+def places(items: Iterable[object]) -> str:
     """At most five of the items, joined by commas, and how many there are in all."""
     named = [printable(str(item)) for item in items]
-    count = len(named) if total is None else total
-    return ", ".join(named[:5]) + (f" ({count} in all)" if count > 5 else "")
+    return ", ".join(named[:5]) + (f" ({len(named)} in all)" if len(named) > 5 else "")
 
 
 def counted(number: int, noun: str) -> str:
@@ -71,7 +70,8 @@ class Notice:
     places: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        named = f" ({places(self.places, self.count)})" if self.places else ""
+        first = [printable(place) for place in self.places[:5]]
+        named = f" ({', '.join([*first, *['…'] * (len(first) == 5 < self.count)])})" if first else ""
         return f"{self.count:,} {agreeing(self.what, self.count)}{named}"
 
 

@@ -70,7 +70,7 @@ def _shards(folder: Path) -> list[Path]:
         held = read_safetensors_header(file)[0]
         lacking = [tensor for tensor, name in file_of.items() if name == file.name and tensor not in held]
         if lacking:
-            named = places((name[:60] for name in lacking[:5]), len(lacking))
+            named = places(name[:60] for name in lacking)
             raise RegardError(str(file), f"it lacks what the index promises: {named}", "download it again")
     return files
 
