@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from regard.errors import RegardError
 from regard.model.config import AttentionConfig, FeedForwardConfig, TransformerConfig
 from regard.tasks import crops as crops_module
 from regard.tasks.distillation import Distillation, Parts
@@ -45,6 +46,14 @@ def distillation(classes: int = 3, count: int = 40, seen: int = 120, **changed: 
     views = views_of(chopper, int(settings["local_crops"]), True)
     parts = Parts(train, replace(train, rows=np.arange(3 * count // 4, count)), [*"abc"][:classes], views)
     return Distillation(parts, Ranks(), settings, lambda chosen: CONFIG)
+
+
+def test_each_rank_has_two_pictures_to_tell_apart() -> None:
+    task = distillation(contrast=1.0, batch=6)
+    assert Distillation(task.parts, Ranks(count=3), task.settings, task.config).contrast == 1
+    with pytest.raises(RegardError, match=r"--batch: of 6 a step for 4 ranks, one has no others .* give 8 or more"):
+        Distillation(task.parts, Ranks(count=4), task.settings, task.config)
+    Distillation(task.parts, Ranks(count=4), {**task.settings, "contrast": 0.0}, task.config)
 
 
 def learner(task: Distillation) -> Learner:

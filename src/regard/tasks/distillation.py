@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from regard.errors import RegardError
 from regard.model.config import TransformerConfig
 from regard.model.sequence import Sequence as Tokens
 from regard.model.transformer import Transformer, initialise
@@ -67,11 +68,18 @@ class Distillation:
         self, parts: Parts, ranks: Ranks, settings: Mapping[str, Any],
         config: Callable[[Mapping[str, Any]], TransformerConfig],
     ) -> None:  # fmt: skip
-        """settings: of the training; config: the transformer that follows from them."""
+        """settings: of the training; config: the transformer that follows from them.
+
+        Raises RegardError where a rank has no two pictures to tell apart.
+        """
         self.parts, self.ranks, self.settings, self.config = parts, ranks, settings, config
         self.examples, self.held_out, self.classes = parts.train, parts.held_out, parts.classes
         self.chopper, self.seed = parts.train.chopper, int(settings["seed"])
         self.contrast = float(settings.get("contrast", 0.0))  # runs from before there was any learnt by prototypes
+        if self.contrast and (batch := int(settings["batch"])) < 2 * ranks.count:
+            what = f"of {batch} a step for {ranks.count} ranks, one has no others from which it could be told apart"
+            do = f"give {2 * ranks.count} or more, or --contrast 0"
+            raise ranks.of_all(RegardError("--batch", what, do))
         views = (parts.views.large, parts.views.small)
         self.large_chopper, self.small_chopper = (
             replace(self.chopper, height=view.height, width=view.width) for view in views
