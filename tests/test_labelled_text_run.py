@@ -133,7 +133,7 @@ def test_a_text_that_is_the_name_of_a_file_is_taken_as_it_is_and_that_is_said(
     assert f"2 file names taken for the text itself; {way} (fur, purr/1.txt)" in several.err
     assert way in call("look", run, "purr/1.txt").err
     assert way not in call("predict", run, "purr", "purr/1.txt ", "purr/2.txt").err
-    command = f'{Path(sys.executable).parent}/regard predict {run} "$(cat purr/1.txt)" --json'
+    command = f'"{Path(sys.executable).parent}/regard" predict "{run}" "$(cat purr/1.txt)" --json'
     shell = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert json.loads(shell.stdout)["output"] == "dogs"
     assert shell.stderr == ""
