@@ -53,7 +53,8 @@ def notices() -> Iterator[tuple[str, str]]:
     """(where, what) of each notice whose words stand where it is made, unless it is always of one."""
     for path in sorted(Path(regard.__file__).parent.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("Notice", "noticed"):
+            called = isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1]
+            if called in ("Notice", "noticed", "notice") and len(node.args) >= 2:
                 what, count = node.args[:2]
                 one = isinstance(count, ast.Constant) and count.value == 1
                 if isinstance(what, ast.Constant | ast.JoinedStr) and not one:

@@ -139,7 +139,7 @@ def test_a_text_that_is_the_name_of_a_file_is_taken_as_it_is_and_that_is_said(
     assert shell.stderr == ""
     loaded = regard.load(run)
     loaded.predict("fur")  # type: ignore[union-attr]
-    assert [(one.count, one.places) for one in loaded.notices] == [(1, ("fur",))]
+    assert loaded.notices == []  # the page asks so, too, and tells nobody which files there are
 
 
 def test_P12_other_texts_are_scored_by_the_names_of_their_classes(texts: Path, tmp_path: Path) -> None:

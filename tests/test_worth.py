@@ -16,6 +16,8 @@ def scores(key: str, own: float, **beside: float) -> dict[str, Any]:
     (scores("accuracy", 0.5, majority=0.4, linear=0.49), []),
     (scores("accuracy", 0.5, majority=0.4, linear=0.5), ["linear"]),
     (scores("accuracy", 0.4, majority=0.4, linear=0.5), ["majority", "linear"]),
+    (scores("accuracy", 1.0, majority=0.4, linear=1.0), []),
+    (scores("mae", 0.0, last_value=0.0), []),
     (scores("knn", 0.2, untrained=0.1, pixels=0.25), ["pixels"]),
     (scores("mae", 0.2, last_value=0.3, seasonal_naive=0.21), []),
     (scores("mae", 0.3, last_value=0.3, seasonal_naive=0.21), ["last_value", "seasonal_naive"]),

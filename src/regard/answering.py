@@ -1,5 +1,6 @@
 """How `predict` answers one prompt: text as it comes, or the classes of what was given; or a JSON object."""
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -7,10 +8,23 @@ from typing import Any
 
 from regard import words
 from regard.errors import RegardError
-from regard.streams import answer, say, shown, tell, write
+from regard.streams import answer, say, shown, tell, utf8, write
 
 Respond = Callable[[str, bool], None]
 """(prompt, whether it is the only one) -> nothing: what is said goes to standard output."""
+NAMED = 'file name(s) taken for the text itself; "$(cat FILE)" gives what is in it'
+"""Said of a prompt; what the shell puts in for it is what `cat FILE` prints."""
+
+
+def asked(run: Any, raw: bytes | str, where: str) -> str:
+    """What was typed; that it is a file's name is said where a text is asked for, as what is in the file may be meant.
+
+    Raises RegardError for what is no UTF-8.
+    """
+    text = utf8(raw, where)
+    if run.takes == "text" and os.path.isfile(text):
+        run.notice(NAMED, 1, text)
+    return text
 
 
 def responder(run: Any, options: Mapping[str, Any], json_: bool) -> Respond:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from regard import __version__, words
-from regard.answering import name_as_typed, responder, said_of, unanswered
+from regard.answering import asked, name_as_typed, responder, said_of, unanswered
 from regard.columns import on_terminal
 from regard.ending import refusals
 from regard.errors import RegardError, printable
@@ -133,7 +133,7 @@ def predict(run: str, prompts: tuple[str, ...], json_: bool, stop: tuple[str, ..
         for raw in prompts or asked_lines():
             done += 1
             try:
-                respond(utf8(raw, f"prompt {done:,}"), alone)
+                respond(asked(loaded, raw, f"prompt {done:,}"), alone)
             except RegardError as error:
                 if alone or error.code == 1:
                     raise
@@ -214,7 +214,9 @@ def look(
             open_page(run, None, number, host, browser)
             return
         recording = (
-            Look.load(what, run and run.model) if saved else run.look(utf8(text or "", "TEXT"), **said_of(run, saying))
+            Look.load(what, run and run.model)
+            if saved
+            else run.look(asked(run, text or "", "TEXT"), **said_of(run, saying))
         )
         begins = recording.begins(tour, query)
         if saved and run is not None and run.says:

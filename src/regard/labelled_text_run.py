@@ -56,7 +56,6 @@ class LabelledTextRun(Run):
 
         if not text or text.isspace():
             raise RegardError("TEXT", "it is empty", "give one with words in it")
-        self.notice_name(text)
         unified = text.replace("\r\n", "\n").replace("\r", "\n")
         if unified != text:
             self.notice("line end(s) of the text made LF", text.count("\r"))

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 FARTHEST = 10_000
 """Patches that are told one after another, at most."""
-MOST_DECIMALS = 15
-"""That are looked for in a table."""
+MOST_DECIMALS = 9
+"""That are looked for in a table; numbers of more were hardly rounded by anyone."""
 
 
-def decimals_of(numbers: Sequence[float]) -> int:
-    """The fewest with which all of them can be written as they are; MOST_DECIMALS where it takes more."""
-    enough = (places for places in range(MOST_DECIMALS) if all(float(f"{x:.{places}f}") == x for x in numbers))
-    return next(enough, MOST_DECIMALS)
+def decimals_of(numbers: Sequence[float]) -> int | None:
+    """The fewest with which all of them can be written as they are; None where it takes more than MOST_DECIMALS."""
+    enough = (places for places in range(MOST_DECIMALS + 1) if all(float(f"{x:.{places}f}") == x for x in numbers))
+    return next(enough, None)
 
 
 class SeriesRun(Run):
@@ -58,8 +58,11 @@ class SeriesRun(Run):
         """
         return self.told(table, patches)[0]
 
-    def told(self, table: str | Path, patches: int = 1) -> "tuple[Numbers, list[int]]":
-        """The same, and with how many decimals each column of the table is written. Raises RegardError as above."""
+    def told(self, table: str | Path, patches: int = 1) -> "tuple[Numbers, list[int | None]]":
+        """The same, and with how many decimals each column of the table is written, None where in full.
+
+        Raises RegardError as above.
+        """
         import numpy as np
 
         from regard.training.ranks import Ranks
@@ -156,7 +159,7 @@ class SeriesRun(Run):
         if left := source.rows - looked_at:
             why = f"{asked.context * asked.patch:,} are at most" if looked_at == asked.context * asked.patch else (
                 f"they fill no patch of {asked.patch}")  # fmt: skip
-            self.notice(f"rows at the beginning not looked at, as {why}", left)
+            self.notice(f"row(s) at the beginning not looked at, as {why}", left)
         return self._chosen(source)[left:], left
 
     def _whole(self, table: str | Path) -> "SeriesSource":

@@ -48,7 +48,6 @@ class TextRun(Run):
 
     def _encode(self, text: str) -> list[int]:
         """A prompt's tokens: line ends as in training, the last ones if there are more than the context (T6, T17)."""
-        self.notice_name(text)
         unified = text.replace("\r\n", "\n").replace("\r", "\n")
         if unified != text:
             self.notice("line end(s) of the prompt made LF", text.count("\r"))

@@ -1,7 +1,6 @@
 """A trained thing in its folder, or a checkpoint of another program, whatever the data: what it is, and its model."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 from functools import cached_property
 from importlib import metadata
@@ -19,8 +18,6 @@ if TYPE_CHECKING:  # info must work without torch (C12)
     from regard.tasks.cases import Cases
 
 OLDEST_TORCH = (2, 10)
-NAMED = 'file name(s) taken for the text itself; "$(cat FILE)" gives what is in it'
-"""Said of a prompt; what the shell puts in for it is what `cat FILE` prints."""
 
 
 def called(paths: Sequence[str | Path]) -> str:
@@ -64,11 +61,6 @@ class Run:
         before = next((notice for notice in self.notices if notice.what == what), Notice(what, 0))
         others = [notice for notice in self.notices if notice is not before]
         self.notices = [*others, Notice(what, before.count + count, (*before.places, *places)[:5])]
-
-    def notice_name(self, text: str) -> None:
-        """Says it where a text that is asked about is the name of a file: it may be meant for what is in the file."""
-        if os.path.isfile(text):
-            self.notice(NAMED, 1, text)
 
     # what it is
 

@@ -211,9 +211,11 @@ def classes_text(given: str | None, found: Sequence[tuple[str, float]]) -> str:
     return "\n".join(wrap(f"{printable(given)}: {named}", width()))
 
 
-def csv_text(names: Sequence[str], rows: Sequence[Sequence[float]], decimals: Sequence[int], given: str | None) -> str:
-    """A table with a header. decimals: of each column's own data, as a forecast has one more, and six digits at most;
-    given: a first column that says of which file."""
+def csv_text(
+    names: Sequence[str], rows: Sequence[Sequence[float]], decimals: Sequence[int | None], given: str | None
+) -> str:
+    """A table with a header. decimals: of each column's own data, as a forecast has one more; None where those are
+    written in full; given: a first column that says of which file."""
     written = io.StringIO()
     cells = csv.writer(written, lineterminator="\n")
     first = [] if given is None else [given]
@@ -222,13 +224,11 @@ def csv_text(names: Sequence[str], rows: Sequence[Sequence[float]], decimals: Se
     return written.getvalue()
 
 
-def _forecast(number: float, decimals: int) -> str:
-    """Rounded to six digits and one decimal more than its column's data have; plain, as it is read on by programs."""
-    if not math.isfinite(number):
-        return str(number)
-    size = math.floor(math.log10(abs(number))) if number else 0
-    places = min(decimals + 1, 5 - size)
-    return f"{round(number, places) + 0.0:.{max(0, places)}f}"  # + 0.0: no -0
+def _forecast(number: float, decimals: int | None) -> str:
+    """With one decimal more than its column's data have; with ten digits where those have all that there are."""
+    if decimals is None:
+        return f"{number:.10g}"
+    return f"{round(number, decimals + 1) + 0.0:.{decimals + 1}f}"  # + 0.0: no -0
 
 
 def exported_text(result: Known) -> str:

@@ -16,7 +16,7 @@ from regard.errors import RegardError
 from regard.look import Look
 from regard.looking.draw_pictures import draw_picture, query_of
 from regard.looking.drawing import Box, Cells, Drawing, Pixels, Text
-from regard.looking.palette import CIVIDIS, colour_index, lowest_of, ticks
+from regard.looking.palette import CIVIDIS, LOWEST, colour_index, lowest_of, ticks
 from regard.looking.picture import Picture
 
 from .patched import SHAPES, Planted, planted
@@ -216,6 +216,14 @@ def test_each_number_beside_the_colour_bar_stands_at_its_colour(n: int) -> None:
         number = float(above) / float(below or 1)
         assert colour_index(np.array(number), "log", lowest) == pytest.approx(255 * place, abs=0.51)
     assert colour_index(np.array([lowest / 2, lowest, 1 / n, 1]), "log", lowest).tolist()[::3] == [0, 255]
+
+
+def test_one_token_has_no_middle_and_the_scale_of_texts() -> None:
+    assert lowest_of(1) == LOWEST
+    one = planted(8, 8, registers=0, class_token=False)
+    words = words_of(draw_picture(one.recording, scale="log"))
+    assert "middle colour" not in words
+    assert "1e-6" in words
 
 
 def test_an_svg_runs_nothing_and_says_where_it_is_from() -> None:

@@ -1,6 +1,6 @@
 """A sound's picture: seconds and hertz stand where they are, and a short sound is not stretched."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -88,7 +88,15 @@ def test_the_sheet_speaks_of_a_spectrogram_and_has_its_axes(whole: int, words: s
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"mels": 41}, {"hop": 0}, {"hop": "x"}, {"floor": None}, {"colour": 1}, {"highest": float("nan")}],
+    [
+        {"mels": 41},
+        {"hop": 0},
+        {"hop": "x"},
+        {"floor": None},
+        {"colour": 1},
+        {"highest": float("nan")},
+        {"hop": 1e9, "window": 1e9},
+    ],
     ids=str,
 )
 def test_a_forged_sound_is_refused_by_name(wrong: dict[str, Any]) -> None:
@@ -96,6 +104,19 @@ def test_a_forged_sound_is_refused_by_name(wrong: dict[str, Any]) -> None:
     recording.facts.preprocessing["sound"] = asdict(TELEPHONE) | wrong  # type: ignore[index]
     with pytest.raises(RegardError, match="picture: what the recording says of its picture does not fit together"):
         Picture.of(recording)
+
+
+@pytest.mark.parametrize("wrong", ["x", [], None, 3], ids=str)
+def test_a_sound_that_is_no_table_of_settings_is_refused_by_name(wrong: Any) -> None:
+    recording = heard(20).recording
+    recording.facts.preprocessing["sound"] = wrong  # type: ignore[index]
+    with pytest.raises(RegardError, match="picture: what the recording says of its picture does not fit together"):
+        Picture.of(recording)
+
+
+def test_marks_of_the_longest_sounds_are_few() -> None:
+    slow = Spectrogram(replace(TELEPHONE, hop=60.0, window=60.0))
+    assert 2 <= len(slow.times(10**8)) <= 8
 
 
 def test_patches_of_some_bands_say_how_many_lie_above_each_other() -> None:

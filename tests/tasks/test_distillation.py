@@ -13,7 +13,7 @@ import torch
 from regard.errors import RegardError
 from regard.model.config import AttentionConfig, FeedForwardConfig, TransformerConfig
 from regard.tasks import crops as crops_module
-from regard.tasks.distillation import Distillation, Parts
+from regard.tasks.distillation import Distillation, Parts, fewest_together
 from regard.tasks.distilled_pictures import prototypes_for, views_of
 from regard.tasks.distiller import Distiller, disagreement, shares, temperature_at, told_apart
 from regard.tasks.pictures import Chopper, PictureExamples
@@ -51,9 +51,20 @@ def distillation(classes: int = 3, count: int = 40, seen: int = 120, **changed: 
 def test_each_rank_has_two_pictures_to_tell_apart() -> None:
     task = distillation(contrast=1.0, batch=6)
     assert Distillation(task.parts, Ranks(count=3), task.settings, task.config).contrast == 1
-    with pytest.raises(RegardError, match=r"--batch: of 6 a step for 4 ranks, one has no others .* give 8 or more"):
+    with pytest.raises(RegardError, match=r"--batch: of 6 a step for 4 ranks, 6 at once, one picture has no others"):
         Distillation(task.parts, Ranks(count=4), task.settings, task.config)
+    with pytest.raises(RegardError, match=r"--batch: of 3 a step for 1 rank, 2 at once, one picture has no others"):
+        distillation(contrast=1.0, batch=3, micro_batch=2)
     Distillation(task.parts, Ranks(count=4), {**task.settings, "contrast": 0.0}, task.config)
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+def test_the_smallest_piece_is_found_as_the_loop_parts_a_step(ranks: int) -> None:
+    for batch in range(ranks, 20):
+        for most in range(1, 8):
+            shares = [np.arange(batch)[Ranks(rank, ranks).share(batch)] for rank in range(ranks)]
+            pieces = [len(piece) for share in shares for piece in np.array_split(share, -(-len(share) // most))]
+            assert fewest_together({"batch": batch, "micro_batch": most}, ranks) == min(pieces)
 
 
 def learner(task: Distillation) -> Learner:

@@ -106,7 +106,8 @@ def draw_picture(
     which = {} if head is None else {"layer": head[0], "head": head[1]}
     lowest = lowest_of(recording.n)
     facts = provenance(recording, said, "self", scale, lowest, query=asked.name, patches=str(seen.grid), **which)
-    items += legend(scale, MARGIN, round(y) + 16, hatched="not seen by the model", lowest=lowest)
+    hatched = "not seen by the model" if seen.lost != (0, 0) else ""
+    items += legend(scale, MARGIN, round(y) + 16, hatched=hatched, lowest=lowest)
     more, y = caption([*_words(seen, asked, scale, recording.n), origin(facts)], width, y + 76)
     sentence = f"What {asked.name} looks at in a {seen.thing} of {len(seen.tokens)} patches, {said}."
     return Drawing(width, math.ceil(y) + 20, sentence, (*items, *more), facts)
@@ -229,7 +230,7 @@ def _words(seen: Picture, asked: Query, scale: Scale, n: int) -> list[str]:
     each = "mean of the weights from all patches to it (Derived)" if asked.derived else f"weight from {asked.name}"
     found = [f"Each patch has the colour of the {each}; nothing is smoothed or stretched. Patches, class and register "
              "tokens together have a mass of 1."]  # fmt: skip
-    if scale == "log":
+    if scale == "log" and n > 1:
         found.append(f"The middle colour is an even look at all {n:,} tokens, 1/{n:,} each; weights below 1/{n * n:,} "
                      "have the lowest. So the scale follows the number of tokens and nothing else.")  # fmt: skip
     if seen.lost != (0, 0):

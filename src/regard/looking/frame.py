@@ -57,7 +57,7 @@ def strip(labels: Sequence[str], width: int, y: float) -> Placed:
 def legend(
     scale: Scale, x: int, y: int, what: str = "weight", hatched: str = "not allowed", lowest: float = LOWEST
 ) -> list[Item]:
-    """The colour bar of `what` with its numbers, and what hatching means; 40 pixels high."""
+    """The colour bar of `what` with its numbers, and what hatching means, if anything is hatched; 40 pixels high."""
     bar = np.tile(np.arange(256, dtype=np.uint8), (10, 1))
     name = what if scale == "linear" else f"{what}, log scale"
     items: list[Item] = [Text(x, y + 10, name, SMALL, QUIET)]
@@ -66,8 +66,10 @@ def legend(
     for place, number in ticks(scale, lowest):
         at = left + round(place * 255) + 0.5
         items += [Line(at, y + 10, at, y + 14, QUIET), Text(at, y + 26, number, 11, QUIET, "middle")]
-    items += [Box(left + 300, y, 24, 10, "hatch"), Box(left + 300, y, 24, 10, None, FAINT)]
-    return [*items, Text(left + 332, y + 10, hatched, SMALL, QUIET)]
+    if hatched:
+        items += [Box(left + 300, y, 24, 10, "hatch"), Box(left + 300, y, 24, 10, None, FAINT)]
+        items.append(Text(left + 332, y + 10, hatched, SMALL, QUIET))
+    return items
 
 
 def caption(sentences: Iterable[str], width: float, y: float, x: float = MARGIN) -> Placed:

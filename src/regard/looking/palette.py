@@ -39,8 +39,10 @@ CIVIDIS: Array = np.frombuffer(bytes.fromhex(_TABLE), np.uint8).reshape(256, 3)
 
 
 def lowest_of(n: int) -> float:
-    """Where the log scale of a picture's maps begins: at 1 / n^2, so that an even look at n tokens has its middle."""
-    return 1 / max(n, 2) ** 2
+    """Where the log scale of a picture's maps begins: at 1 / n^2, so that an even look at n tokens has its middle.
+
+    One token has no middle, and the scale of texts."""
+    return 1 / n**2 if n > 1 else LOWEST
 
 
 def colour_index(weights: Array, scale: Scale, lowest: float = LOWEST) -> Array:

@@ -95,7 +95,7 @@ class Picture:
         return "picture" if self.sound is None else "spectrogram"
 
     def told(self) -> list[str]:
-        """How it became what the model saw, in a few words each; sizes have the height first, as everywhere."""
+        """How it became what the model saw, in a few words each; sizes of pictures have the height first."""
         if self.sound is not None:
             return self.sound.told(self.size[1], self.grid)
         (high, wide), (top, left, tall, broad) = self.size, self.crop

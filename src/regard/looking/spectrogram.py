@@ -7,6 +7,7 @@ pixels of the picture: frames from the left, bands from the top.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 from typing import Any, Self
 
 import numpy as np
@@ -17,6 +18,8 @@ from regard.tokens.sound import MelSettings, mel_of
 
 HERTZ = (250, 500, 1000, 2000, 4000)
 """Pitches that are marked, where the bands reach so far."""
+LONGEST = 60.0
+"""Seconds of a window; what claims more is no recording of ours."""
 Mark = tuple[float, str]
 
 
@@ -27,9 +30,11 @@ class Spectrogram:
     @classmethod
     def of(cls, facts: Mapping[str, Any], grid: Grid) -> Self:
         """From what was recorded. Raises ValueError, TypeError or RegardError where that does not fit together."""
+        if not isinstance(facts, Mapping):
+            raise TypeError("facts")
         settings = MelSettings(**{name: value + 0 for name, value in facts.items()})  # + 0: of a text no sum is taken
-        if settings.mels != grid.height:
-            raise ValueError("bands")
+        if settings.mels != grid.height or settings.window > LONGEST:
+            raise ValueError("bands, or window")
         return cls(settings)
 
     def seconds(self, frames: float) -> str:
@@ -38,7 +43,7 @@ class Spectrogram:
     def times(self, frames: int, most: int = 8) -> list[Mark]:
         """(frame at whose beginning it is, seconds) of marks a round time apart, so many at most."""
         whole = frames * self.settings.hop
-        steps = (digit * 10.0**power for power in range(-2, 5) for digit in (1, 2, 5))
+        steps = (digit * 10.0**power for power in count(-2) for digit in (1, 2, 5))
         step = next(one for one in steps if whole / one <= most - 1)
         return [(k * step / self.settings.hop, f"{k * step:.4g} s") for k in range(int(whole / step + 1e-9) + 1)]
 

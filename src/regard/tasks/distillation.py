@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from regard.errors import RegardError
+from regard.errors import RegardError, counted
 from regard.model.config import TransformerConfig
 from regard.model.sequence import Sequence as Tokens
 from regard.model.transformer import Transformer, initialise
@@ -70,15 +70,16 @@ class Distillation:
     ) -> None:  # fmt: skip
         """settings: of the training; config: the transformer that follows from them.
 
-        Raises RegardError where a rank has no two pictures to tell apart.
+        Raises RegardError where a picture would be told apart from no other.
         """
         self.parts, self.ranks, self.settings, self.config = parts, ranks, settings, config
         self.examples, self.held_out, self.classes = parts.train, parts.held_out, parts.classes
         self.chopper, self.seed = parts.train.chopper, int(settings["seed"])
         self.contrast = float(settings.get("contrast", 0.0))  # runs from before there was any learnt by prototypes
-        if self.contrast and (batch := int(settings["batch"])) < 2 * ranks.count:
-            what = f"of {batch} a step for {ranks.count} ranks, one has no others from which it could be told apart"
-            do = f"give {2 * ranks.count} or more, or --contrast 0"
+        if self.contrast and fewest_together(settings, ranks.count) < 2:
+            parted = f"of {settings['batch']} a step for {counted(ranks.count, 'rank')}, {settings['micro_batch']} at once"
+            what = f"{parted}, one picture has no others from which it could be told apart"
+            do = "give each rank a multiple of --micro-batch, of 2 or more, or --contrast 0"
             raise ranks.of_all(RegardError("--batch", what, do))
         views = (parts.views.large, parts.views.small)
         self.large_chopper, self.small_chopper = (
@@ -236,6 +237,13 @@ class Distillation:
         """Whole pictures as they are, some at a time."""
         for start in range(0, len(examples), TOGETHER):
             yield examples.plain(start, start + TOGETHER, self.ranks.device)[0]
+
+
+def fewest_together(settings: Mapping[str, Any], ranks: int) -> int:
+    """Pictures of the smallest piece of a step that a rank computes at once, as the loop parts it."""
+    batch, most = int(settings["batch"]), int(settings["micro_batch"])
+    shares = batch // ranks, -(-batch // ranks)
+    return min(share // max(1, -(-share // most)) for share in shares)
 
 
 def pixels(examples: PictureExamples) -> Tensor:
