@@ -77,7 +77,8 @@ class Distillation:
         self.chopper, self.seed = parts.train.chopper, int(settings["seed"])
         self.contrast = float(settings.get("contrast", 0.0))  # runs from before there was any learnt by prototypes
         if self.contrast and fewest_together(settings, ranks.count) < 2:
-            parted = f"of {settings['batch']} a step for {counted(ranks.count, 'rank')}, {settings['micro_batch']} at once"
+            batch, most = settings["batch"], settings["micro_batch"]
+            parted = f"of {batch} a step for {counted(ranks.count, 'rank')}, {most} at once"
             what = f"{parted}, one picture has no others from which it could be told apart"
             do = "give each rank a multiple of --micro-batch, of 2 or more, or --contrast 0"
             raise ranks.of_all(RegardError("--batch", what, do))
