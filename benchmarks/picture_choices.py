@@ -2,7 +2,8 @@
 
 python benchmarks/picture_choices.py [--steps 1500] [--seeds 0] [--only NAME ...] [--data FOLDER]
 Each choice gets the same steps and size (what the plan has for about three minutes of two cores) on the training part
-of the JPEG copy of CIFAR-10, all else as the plan has it; how fast they are stands beside. The score is of what `regard train` holds out of that part by itself, as nothing is chosen by a test part.
+of the JPEG copy of CIFAR-10, all else as the plan has it; how fast they are stands beside. The score is of what `regard
+train` holds out of that part by itself, as nothing is chosen by a test part.
 mean, class: the answer is read from the mean of all patches, or from a class token.
 rotated 100, rotated 10,000: queries and keys are turned by row and column; the plan's base, and that of texts.
 learned, sines: a vector is added for each patch in the order of reading, which a table learns, or sines and cosines
